@@ -1,0 +1,1 @@
+//! Quotas: who may run, how much, and why not.

@@ -1,0 +1,1 @@
+//! The Rune engine: from script source to an answer, metered.
