@@ -1,0 +1,346 @@
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::guards::TeamGuard;
+use crate::limits::Policy;
+use crate::rate::Quota;
+use crate::scope::{EndpointId, TeamName};
+use crate::units::{InFlight, PerSecond};
+
+/// Every rule, in the order in which they are asked.
+const IN_ORDER: [&str; 10] = [
+    "switch",
+    "quarantine",
+    "node.pressure",
+    "rate.class",
+    "rate.client",
+    "rate.endpoint",
+    "rate.team",
+    "concurrency.endpoint",
+    "concurrency.team",
+    "concurrency.node",
+];
+
+const NOW: Moment = Moment::from_nanos(1_000_000);
+const UNIX_MS: u64 = 1_700_000_000_000;
+
+/// One endpoint with all that bounds it. `rate` and `places` are the numbers of every rule.
+struct World {
+    board: Board,
+    node: NodeGuard,
+    endpoint: EndpointGuard,
+    class: ClassName,
+}
+
+impl World {
+    fn new(burst: u32, places: u32) -> Self {
+        let mut policy = Policy::default();
+        let (rate, burst) = (PerSecond::new(10).unwrap(), burst.try_into().unwrap());
+        let places = InFlight::new(places).unwrap();
+        (policy.team_rate, policy.client_rate, policy.default.rate) = (rate, rate, rate);
+        (policy.team_burst, policy.client_burst, policy.default.burst) = (burst, burst, burst);
+        (policy.team_concurrency, policy.node_concurrency, policy.default.concurrency) =
+            (places, places, places);
+        let class = ClassName::parse("tv-2015").unwrap();
+        let classes = HashMap::from([(class.clone(), Quota { rate, burst })]);
+        let team = Arc::new(TeamGuard::new(TeamName::parse("tv").unwrap(), &policy));
+        let id = EndpointId::parse("tv/home/home").unwrap();
+        Self {
+            board: Board::default(),
+            node: NodeGuard::new(&policy, &classes, RandomState::new()),
+            endpoint: EndpointGuard::new(id, team, &policy.default),
+            class,
+        }
+    }
+
+    fn ask(&self) -> Ask<'_> {
+        self.ask_as(b"192.0.2.1")
+    }
+
+    fn ask_as<'a>(&'a self, client: &'a [u8]) -> Ask<'a> {
+        Ask {
+            board: &self.board,
+            node: &self.node,
+            endpoint: &self.endpoint,
+            revision: RevisionNumber::first(),
+            class: Some(&self.class),
+            client,
+        }
+    }
+
+    /// Makes one rule refuse.
+    fn break_rule(&mut self, rule: &str) {
+        let exhaust = |bucket: Bucket<'_>| while bucket.charge(NOW).is_ok() {};
+        let one = InFlight::new(1).unwrap();
+        match rule {
+            "switch" => {
+                let scope = Scope::Team(self.endpoint.team.name.clone());
+                self.board = self.board.with(Switch {
+                    scope,
+                    by: "ana".into(),
+                    reason: "runaway".into(),
+                    since: UNIX_MS - 5,
+                    until: Some(UNIX_MS + 60_000),
+                    generation: 1,
+                    observe: false,
+                });
+            }
+            "quarantine" => self.endpoint.quarantine.set(Quarantine {
+                revision: None,
+                by: "supervisor".into(),
+                reason: "crashed twice".into(),
+                since: UNIX_MS - 5,
+                until: None,
+            }),
+            "node.pressure" => self.node.set_condition(Condition::Pressed),
+            "node.draining" => self.node.set_condition(Condition::Draining),
+            "rate.class" => exhaust(self.node.class(&self.class).unwrap().bucket()),
+            "rate.client" => exhaust(self.ask().rates().client.bucket),
+            "rate.endpoint" => exhaust(self.endpoint.limiter.bucket()),
+            "rate.team" => exhaust(self.endpoint.team.limiter.bucket()),
+            // A place that is taken for good, in a gate of one: the other two gates have room.
+            "concurrency.endpoint" | "concurrency.team" | "concurrency.node" => {
+                let gate = match rule {
+                    "concurrency.endpoint" => &self.endpoint.gate,
+                    "concurrency.team" => &self.endpoint.team.gate,
+                    _ => &self.node.gate,
+                };
+                let other = || Arc::new(crate::concurrency::Gate::new(one));
+                gate.set_limit(one);
+                std::mem::forget(Permit::take(gate, &other(), &other()).unwrap());
+            }
+            other => panic!("no rule {other}"),
+        }
+    }
+
+    /// Everything that a call could spend.
+    fn spent(&self, now: Moment) -> [u128; 7] {
+        let rates = self.ask().rates();
+        let owed = |rate: &Rate<'_>| rate.bucket.reset_after(now).as_nanos();
+        let alive = |gate: &crate::concurrency::Gate| u128::from(gate.in_flight());
+        [
+            owed(rates.class.as_ref().unwrap()),
+            owed(&rates.client),
+            owed(&rates.endpoint),
+            owed(&rates.team),
+            alive(&self.endpoint.gate),
+            alive(&self.endpoint.team.gate),
+            alive(&self.node.gate),
+        ]
+    }
+}
+
+fn refusal(verdict: Verdict) -> Refusal {
+    match verdict {
+        Verdict::Admitted(_) => panic!("admitted"),
+        Verdict::Refused(refusal) => *refusal,
+    }
+}
+
+#[test]
+fn the_first_rule_in_order_is_the_one_named() {
+    for first in 0..IN_ORDER.len() {
+        let mut world = World::new(3, 3);
+        // Broken from the back, so that a rule which only looks at what came last is found out too.
+        for rule in IN_ORDER[first..].iter().rev() {
+            world.break_rule(rule);
+        }
+        assert_eq!(refusal(admit(&world.ask(), NOW, UNIX_MS)).rule, IN_ORDER[first]);
+    }
+    assert!(matches!(admit(&World::new(3, 3).ask(), NOW, UNIX_MS), Verdict::Admitted(_)));
+}
+
+#[test]
+fn a_refused_call_spends_nothing() {
+    for rule in IN_ORDER.iter().chain(&["node.draining"]) {
+        let mut world = World::new(3, 3);
+        world.break_rule(rule);
+        let before = world.spent(NOW);
+        for _ in 0..10 {
+            assert_eq!(&refusal(admit(&world.ask(), NOW, UNIX_MS)).rule, rule);
+        }
+        assert_eq!(world.spent(NOW), before, "{rule}");
+    }
+}
+
+#[test]
+fn a_refusal_says_what_was_reached_and_when_to_come_back() {
+    fn check(rule: &'static str, expected: Refusal) {
+        let mut world = World::new(3, 3);
+        world.break_rule(rule);
+        assert_eq!(refusal(admit(&world.ask(), NOW, UNIX_MS)), expected);
+    }
+    let endpoint = || Scope::parse("endpoint:tv/home/home").unwrap();
+    check(
+        "switch",
+        Refusal {
+            since: Some(UNIX_MS - 5),
+            until: Some(UNIX_MS + 60_000),
+            by: Some("ana".into()),
+            reason: Some("runaway".into()),
+            retry_after: Some(Duration::from_secs(60)),
+            ..Refusal::new(RefusalCode::SwitchOff, "switch", Scope::parse("team:tv").unwrap())
+        },
+    );
+    check(
+        "quarantine",
+        Refusal {
+            since: Some(UNIX_MS - 5),
+            by: Some("supervisor".into()),
+            reason: Some("crashed twice".into()),
+            ..Refusal::new(RefusalCode::QuarantineActive, "quarantine", endpoint())
+        },
+    );
+    check(
+        "rate.endpoint",
+        Refusal {
+            limit: Some(Amount::Rate(PerSecond::new(10).unwrap())),
+            until: Some(UNIX_MS + 100),
+            retry_after: Some(Duration::from_millis(100)),
+            policy: Some(RatePolicy { name: "endpoint", quota: 10, window_s: 1, remaining: 0, reset_s: 1 }),
+            ..Refusal::new(RefusalCode::RateExceeded, "rate.endpoint", endpoint())
+        },
+    );
+    check(
+        "concurrency.node",
+        Refusal {
+            limit: Some(Amount::Calls(1)),
+            observed: Some(Amount::Calls(1)),
+            retry_after: Some(GATE_BACK_AFTER),
+            ..Refusal::new(RefusalCode::ConcurrencyExceeded, "concurrency.node", Scope::All)
+        },
+    );
+    check(
+        "node.draining",
+        Refusal {
+            retry_after: Some(NODE_BACK_AFTER),
+            ..Refusal::new(RefusalCode::NodeDraining, "node.draining", Scope::All)
+        },
+    );
+}
+
+#[test]
+fn a_class_without_a_quota_is_bounded_by_the_rest() {
+    let world = World::new(3, 10);
+    let unknown = ClassName::parse("tv-2030").unwrap();
+    let ask = Ask { class: Some(&unknown), ..world.ask() };
+    let verdicts: Vec<Verdict> = (0..4).map(|_| admit(&ask, NOW, UNIX_MS)).collect();
+    assert_eq!(refusal(verdicts.into_iter().last().unwrap()).rule, "rate.client");
+}
+
+#[test]
+fn a_client_is_warned_when_four_fifths_are_used() {
+    let world = World::new(10, 10);
+    let mut alive = Vec::new();
+    for used in 1..=10_u32 {
+        alive.push(admit(&world.ask(), NOW, UNIX_MS));
+        let policy = world.ask().rate_policy(NOW);
+        assert_eq!(policy.map(|policy| policy.remaining), (used >= 8).then_some(10 - used));
+        assert_eq!(
+            world.endpoint.rate_policy(NOW).map(|policy| policy.name),
+            (used >= 8).then_some("endpoint")
+        );
+    }
+}
+
+#[test]
+fn draining_is_for_good() {
+    let world = World::new(3, 3);
+    for (said, is) in [
+        (Condition::Pressed, Condition::Pressed),
+        (Condition::Open, Condition::Open),
+        (Condition::Draining, Condition::Draining),
+        (Condition::Open, Condition::Draining),
+        (Condition::Pressed, Condition::Draining),
+    ] {
+        world.node.set_condition(said);
+        assert_eq!(world.node.condition(), is);
+    }
+}
+
+#[test]
+fn new_limits_and_classes_hand_out_no_fresh_burst() {
+    let mut world = World::new(3, 9);
+    for rule in ["rate.class", "rate.client", "rate.endpoint", "rate.team"] {
+        world.break_rule(rule);
+    }
+    let before = world.spent(NOW);
+    let mut policy = Policy::default();
+    let (rate, burst) = (PerSecond::new(10).unwrap(), 3.try_into().unwrap());
+    (policy.team_rate, policy.client_rate, policy.default.rate) = (rate, rate, rate);
+    (policy.team_burst, policy.client_burst, policy.default.burst) = (burst, burst, burst);
+    world.endpoint.apply(&policy.default, NOW);
+    world.endpoint.team.apply(&policy, NOW);
+    world.node.apply(&policy, NOW);
+    let other = ClassName::parse("phone").unwrap();
+    let quota = Quota { rate, burst };
+    let classes = HashMap::from([(world.class.clone(), quota), (other.clone(), quota)]);
+    world.node = world.node.with_classes(&classes, NOW);
+    assert_eq!(world.spent(NOW), before);
+    assert_eq!(world.node.class(&other).unwrap().remaining(NOW), 3);
+    assert_eq!(world.node.gate.limit(), policy.node_concurrency);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_admitted_call_is_charged_once_by_every_rule_and_a_refused_one_by_none(
+        burst in 1..6_u32,
+        places in 1..4_u32,
+        steps in prop::collection::vec((0..200_000_000_u64, any::<bool>()), 1..80),
+    ) {
+        let world = World::new(burst, places);
+        let mut now = NOW;
+        let mut alive = Vec::new();
+        let interval = 100_000_000;
+        for (gap, finish) in steps {
+            now = now + Duration::from_nanos(gap);
+            if finish {
+                alive.pop();
+            }
+            let before = world.spent(now);
+            match admit(&world.ask(), now, UNIX_MS) {
+                Verdict::Refused(_) => prop_assert_eq!(world.spent(now), before),
+                Verdict::Admitted(permit) => {
+                    alive.push(permit);
+                    let mut charged = before.map(|owed| owed + interval);
+                    charged[4..].fill(alive.len() as u128);
+                    prop_assert_eq!(world.spent(now), charged);
+                }
+            }
+        }
+        alive.clear();
+        prop_assert_eq!(&world.spent(now)[4..], &[0, 0, 0][..]);
+    }
+}
+
+#[test]
+fn threads_are_admitted_to_the_last_call_and_wider_rules_lose_nothing() {
+    let world = World::new(1_000, 1_000);
+    let mut narrow = crate::limits::Policy::default().default;
+    (narrow.rate, narrow.burst) = (PerSecond::new(10).unwrap(), 100.try_into().unwrap());
+    narrow.concurrency = InFlight::new(1_000).unwrap();
+    world.endpoint.apply(&narrow, NOW);
+    let admitted = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let (world, admitted) = (&world, &admitted);
+            scope.spawn(move || {
+                for _ in 0..200 {
+                    let verdict = admit(&world.ask_as(&[thread]), NOW, UNIX_MS);
+                    admitted.fetch_add(u32::from(matches!(verdict, Verdict::Admitted(_))), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(admitted.into_inner(), 100);
+    assert_eq!(world.endpoint.team.limiter.remaining(NOW), 900);
+    assert_eq!(world.node.class(&world.class).unwrap().remaining(NOW), 900);
+    assert_eq!(world.spent(NOW)[4..], [0, 0, 0]);
+}

@@ -1,0 +1,129 @@
+//! Concurrency: how many calls are alive at one time, in gates that are given back by themselves.
+//!
+//! Invariant: a gate's count is the number of permits alive that went through it; a call goes through all of
+//! its gates or through none.
+//! Not here: which gates a call goes through and what a refusal says (`admission`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::units::InFlight;
+
+/// A counter of calls alive, with a limit.
+#[derive(Debug)]
+pub struct Gate {
+    limit: AtomicU32,
+    in_flight: AtomicU32,
+}
+
+/// A gate has no room for another call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full {
+    /// Calls that may be alive.
+    pub limit: InFlight,
+    /// Calls that are alive. More than the limit where that was lowered a moment ago.
+    pub in_flight: u32,
+}
+
+/// Which of a call's gates is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GateKind {
+    /// The endpoint's.
+    Endpoint,
+    /// The team's.
+    Team,
+    /// The node's.
+    Node,
+}
+
+impl Gate {
+    /// A gate that nobody went through yet.
+    pub fn new(limit: InFlight) -> Self {
+        Self { limit: AtomicU32::new(limit.get()), in_flight: AtomicU32::new(0) }
+    }
+
+    /// Calls that may be alive.
+    pub fn limit(&self) -> InFlight {
+        InFlight::new(self.limit.load(Ordering::Relaxed)).expect("stored from a limit that is not zero")
+    }
+
+    /// Changes the limit. Lowering it throws nobody out: no one enters until enough have left.
+    pub fn set_limit(&self, limit: InFlight) {
+        self.limit.store(limit.get(), Ordering::Relaxed);
+    }
+
+    /// Calls that are alive.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether another call would be let in; lets none in.
+    pub fn ask(&self) -> Result<(), Full> {
+        self.room(self.in_flight())
+    }
+
+    fn room(&self, in_flight: u32) -> Result<(), Full> {
+        let limit = self.limit();
+        if in_flight < limit.get() { Ok(()) } else { Err(Full { limit, in_flight }) }
+    }
+
+    fn enter(&self) -> Result<(), Full> {
+        let mut seen = self.in_flight();
+        loop {
+            self.room(seen)?;
+            // The count guards no other memory, so no order beyond its own is needed.
+            match self.in_flight.compare_exchange_weak(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A place in one gate; dropping it gives it back.
+#[derive(Debug)]
+pub struct Place(Arc<Gate>);
+
+impl Place {
+    /// Goes in, or says how full it is.
+    pub fn take(gate: &Arc<Gate>) -> Result<Self, Full> {
+        gate.enter()?;
+        Ok(Self(Arc::clone(gate)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// The right of one call to be alive. Dropping it, anywhere and for whatever reason, gives it back: keep it
+/// until the answer's body was written.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped gives its place back at once"]
+pub struct Permit {
+    _endpoint: Place,
+    _team: Place,
+    _node: Place,
+}
+
+impl Permit {
+    /// Goes through the three gates in this order, or through none: what was entered before a gate that is
+    /// full is left again.
+    pub fn take(endpoint: &Arc<Gate>, team: &Arc<Gate>, node: &Arc<Gate>) -> Result<Self, (GateKind, Full)> {
+        let place = |kind, gate| Place::take(gate).map_err(|full| (kind, full));
+        Ok(Self {
+            _endpoint: place(GateKind::Endpoint, endpoint)?,
+            _team: place(GateKind::Team, team)?,
+            _node: place(GateKind::Node, node)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
