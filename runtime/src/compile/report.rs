@@ -1,0 +1,65 @@
+//! Rune's diagnostics in our own form, at the author's own places.
+
+use rune::ast::Spanned;
+use rune::compile::LinkerError;
+use rune::diagnostics::{Diagnostic as Found, FatalDiagnosticKind};
+use rune::{SourceId, Sources};
+
+use super::loader::Loader;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::instrument::sentence;
+
+/// Errors and warnings.
+pub(super) fn translate(
+    found: &rune::Diagnostics,
+    sources: &Sources,
+    loader: &Loader,
+) -> (Diagnostics, Diagnostics) {
+    let mut errors = Diagnostics::new();
+    let mut warnings = Diagnostics::new();
+    for diagnostic in found.diagnostics() {
+        match diagnostic {
+            Found::Fatal(fatal) => match fatal.kind() {
+                FatalDiagnosticKind::CompileError(error) => {
+                    let message = error.to_string();
+                    errors.push(at(sources, loader, fatal.source_id(), error.span(), "script.compile", &message));
+                }
+                FatalDiagnosticKind::LinkError(LinkerError::MissingFunction { hash, spans }) => {
+                    for (span, source) in spans.iter() {
+                        let message = format!("There is no function here to call ({hash})");
+                        errors.push(at(sources, loader, *source, *span, "script.missing_function", &message));
+                    }
+                }
+                other => errors.push(Diagnostic::whole("callboard.toml", "script.compile", sentence(&other.to_string()))),
+            },
+            Found::Warning(warning) => {
+                let message = warning.to_string();
+                warnings.push(
+                    at(sources, loader, warning.source_id(), warning.span(), "script.warning", &message).warning(),
+                );
+            }
+            _ => {}
+        }
+    }
+    (errors, warnings)
+}
+
+fn at(
+    sources: &Sources,
+    loader: &Loader,
+    source: SourceId,
+    span: rune::ast::Span,
+    code: &'static str,
+    message: &str,
+) -> Diagnostic {
+    let message = sentence(message);
+    let file = sources.get(source).map_or("callboard.toml", |source| source.name());
+    match loader.source(file) {
+        Some((text, instrumented)) => {
+            let start = instrumented.original(span.start.into_usize());
+            let end = instrumented.original(span.end.into_usize());
+            Diagnostic::at(file, text, start..end.max(start), code, message)
+        }
+        None => Diagnostic::whole("callboard.toml", code, message),
+    }
+}

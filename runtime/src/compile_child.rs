@@ -1,0 +1,226 @@
+//! Compiling in a child process: whatever a source does to the compiler, it costs that one deploy.
+//!
+//! The parent sends the bundle as an archive and reads the unit's parts or the diagnostics back. The
+//! child bounds itself in its first lines, before it reads a byte: processor time, memory, no new files,
+//! no core dump; it ends with its parent. The signing key never reaches it.
+//! Not here: what is compiled and how (`compile`).
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+
+use rustix::process::{setrlimit, Resource, Rlimit};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+
+use crate::archive::ArchiveLimits;
+use crate::bundle::Bundle;
+use crate::codec::Compiled;
+use crate::compile::{compile, Compilation, STACK};
+use crate::diagnostic::Diagnostics;
+
+/// The largest answer of a child, in bytes.
+const ANSWER_MAX: u64 = 64 * 1024 * 1024;
+
+/// How compilations are run and bounded.
+#[derive(Debug, Clone)]
+pub struct CompilerConfig {
+    /// The program that runs [`child_main`], usually this one.
+    pub program: PathBuf,
+    /// What makes it do so.
+    pub arguments: Vec<OsString>,
+    /// How long a compilation may take.
+    pub wall: Duration,
+    /// How much processor time it may take, in whole seconds.
+    pub cpu_seconds: u64,
+    /// How much memory it may map, in bytes; the stack of 256 MiB is part of it.
+    pub memory: u64,
+    /// How many may run at once.
+    pub at_once: usize,
+    /// How many may wait for their turn.
+    pub queue: usize,
+}
+
+impl CompilerConfig {
+    /// The defaults, for a program that takes `argument` as the order to be the child.
+    pub fn new(program: PathBuf, argument: &str) -> Self {
+        Self {
+            program,
+            arguments: vec![argument.into()],
+            wall: Duration::from_secs(10),
+            cpu_seconds: 10,
+            memory: 1024 * 1024 * 1024,
+            at_once: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
+            queue: 256,
+        }
+    }
+}
+
+/// Why a bundle was not compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// Its source is wrong.
+    #[error("the script does not compile")]
+    Source(Diagnostics),
+    /// Too many others wait.
+    #[error("{0} compilations are waiting already")]
+    Busy(usize),
+    /// It took too long.
+    #[error("the compiler did not end within {} s", .0.as_secs())]
+    TooLong(Duration),
+    /// The compiler died of it: too much memory, too much processor time, or a crash.
+    #[error("the compiler was stopped by this script: {0}")]
+    Died(String),
+    /// The child could not be started or spoken to.
+    #[error("the compiler could not be run")]
+    Child(#[source] std::io::Error),
+}
+
+impl CompileError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Source(_) => "script.invalid",
+            Self::Busy(_) => "compiler.busy",
+            Self::TooLong(_) => "compiler.timeout",
+            Self::Died(_) => "compiler.died",
+            Self::Child(_) => "compiler.unavailable",
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+enum Answer {
+    Compiled(Compiled, Diagnostics),
+    Wrong(Diagnostics),
+}
+
+/// Runs compilations, so many at once.
+#[derive(Debug)]
+pub struct Compiler {
+    config: CompilerConfig,
+    slots: Semaphore,
+    waiting: std::sync::atomic::AtomicUsize,
+}
+
+/// Counts a compilation among those that wait or run.
+struct Waiting<'a>(&'a std::sync::atomic::AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Compiler {
+    /// A compiler with these bounds.
+    pub fn new(config: CompilerConfig) -> Self {
+        let slots = Semaphore::new(config.at_once.max(1));
+        Self { config, slots, waiting: std::sync::atomic::AtomicUsize::new(0) }
+    }
+
+    /// Compiles a bundle in a child process.
+    ///
+    /// # Errors
+    /// What is wrong with the source, or what became of the child.
+    pub async fn compile(&self, bundle: &Bundle) -> Result<Compilation, CompileError> {
+        let waiting = self.waiting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if waiting >= self.config.queue {
+            return Err(CompileError::Busy(waiting));
+        }
+        let _slot = self.slots.acquire().await.map_err(|_| CompileError::Busy(waiting))?;
+        let wall = self.config.wall;
+        match tokio::time::timeout(wall, self.run(bundle)).await {
+            Ok(result) => result,
+            Err(_) => Err(CompileError::TooLong(wall)),
+        }
+    }
+
+    async fn run(&self, bundle: &Bundle) -> Result<Compilation, CompileError> {
+        let mut child = tokio::process::Command::new(&self.config.program)
+            .args(&self.config.arguments)
+            .arg(self.config.cpu_seconds.to_string())
+            .arg(self.config.memory.to_string())
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(CompileError::Child)?;
+        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(CompileError::Child(std::io::ErrorKind::BrokenPipe.into()));
+        };
+        let archive = bundle.to_archive();
+        let send = async {
+            // A child that died early is told by its status below.
+            let _ = input.write_all(&archive).await;
+            drop(input);
+        };
+        let mut answer = Vec::new();
+        let mut output = output.take(ANSWER_MAX);
+        let receive = output.read_to_end(&mut answer);
+        let ((), received) = tokio::join!(send, receive);
+        received.map_err(CompileError::Child)?;
+        let status = child.wait().await.map_err(CompileError::Child)?;
+        if !status.success() {
+            return Err(CompileError::Died(died(status)));
+        }
+        match rmp_serde::from_slice(&answer) {
+            Ok(Answer::Compiled(compiled, warnings)) => Ok(Compilation { compiled, warnings }),
+            Ok(Answer::Wrong(diagnostics)) => Err(CompileError::Source(diagnostics)),
+            Err(error) => Err(CompileError::Died(format!("its answer cannot be read ({error})"))),
+        }
+    }
+}
+
+fn died(status: std::process::ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status.signal() {
+        Some(24 | 9) => "it used up its processor time or was killed".to_owned(),
+        Some(6 | 11) => "it ran out of memory or stack".to_owned(),
+        Some(signal) => format!("signal {signal}"),
+        None => format!("exit status {}", status.code().unwrap_or(-1)),
+    }
+}
+
+/// The child's whole life. `cpu_seconds` and `memory` are its own bounds.
+pub fn child_main(cpu_seconds: u64, memory: u64) -> ExitCode {
+    if bound_itself(cpu_seconds, memory).is_err() {
+        return ExitCode::from(70);
+    }
+    let work = std::thread::Builder::new().stack_size(STACK).spawn(|| {
+        let mut archive = Vec::new();
+        std::io::stdin().take(ArchiveLimits::default().total.get() * 2).read_to_end(&mut archive)?;
+        let answer = match Bundle::from_archive(&archive, &ArchiveLimits::default()) {
+            Ok(bundle) => match compile(&bundle) {
+                Ok(compilation) => Answer::Compiled(compilation.compiled, compilation.warnings),
+                Err(diagnostics) => Answer::Wrong(diagnostics),
+            },
+            Err(diagnostics) => Answer::Wrong(diagnostics),
+        };
+        let answer = rmp_serde::to_vec(&answer).map_err(std::io::Error::other)?;
+        let mut out = std::io::stdout().lock();
+        out.write_all(&answer)?;
+        out.flush()
+    });
+    match work.map(std::thread::JoinHandle::join) {
+        Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
+        _ => ExitCode::from(71),
+    }
+}
+
+fn bound_itself(cpu_seconds: u64, memory: u64) -> rustix::io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    rustix::thread::set_no_new_privs(true)?;
+    let at_most = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
+    setrlimit(Resource::Core, at_most(0))?;
+    setrlimit(Resource::Fsize, at_most(0))?;
+    setrlimit(Resource::Cpu, at_most(cpu_seconds))?;
+    setrlimit(Resource::As, at_most(memory))?;
+    setrlimit(Resource::Nofile, at_most(3))
+}

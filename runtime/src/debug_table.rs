@@ -1,0 +1,66 @@
+//! From an instruction to the author's file, line and function.
+//!
+//! Made when a unit is compiled, kept as bytes, read when an error needs it.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Place;
+
+/// The table of one unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// The bundle's files, by number.
+    pub files: Vec<String>,
+    /// The functions by the first of their instructions, sorted.
+    pub functions: Vec<(u32, String)>,
+    /// From which instruction on which file and line holds, sorted.
+    pub lines: Vec<(u32, u16, u32)>,
+}
+
+impl Table {
+    /// Where the instruction `ip` comes from.
+    pub fn place(&self, ip: usize) -> Option<Place> {
+        let ip = u32::try_from(ip).ok()?;
+        let line = self.lines.partition_point(|(from, ..)| *from <= ip).checked_sub(1)?;
+        let (_, file, line) = self.lines.get(line)?;
+        let function = self.functions.partition_point(|(from, _)| *from <= ip).checked_sub(1);
+        let function = function.and_then(|index| self.functions.get(index)).map(|(_, name)| name.clone());
+        Some(Place { file: self.files.get(usize::from(*file))?.clone(), line: *line, function })
+    }
+}
+
+/// A table that is not read until it is needed.
+#[derive(Debug, Clone, Default)]
+pub struct DebugTable(Bytes);
+
+impl DebugTable {
+    /// A table as it was stored.
+    pub fn encoded(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    /// Where the instruction `ip` comes from; nothing when the table does not say.
+    pub fn place(&self, ip: usize) -> Option<Place> {
+        rmp_serde::from_slice::<Table>(&self.0).ok()?.place(ip)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instruction_is_found_between_two_lines() {
+        let table = Table {
+            files: vec!["main.rn".into(), "rows.rn".into()],
+            functions: vec![(0, "main::a".into()), (10, "rows::b".into())],
+            lines: vec![(0, 0, 1), (4, 0, 3), (10, 1, 7)],
+        };
+        let place = |ip| table.place(ip).map(|place| place.to_string());
+        assert_eq!(place(0).as_deref(), Some("main.rn:1 in main::a"));
+        assert_eq!(place(5).as_deref(), Some("main.rn:3 in main::a"));
+        assert_eq!(place(900).as_deref(), Some("rows.rn:7 in rows::b"));
+        assert_eq!(Table::default().place(0), None);
+    }
+}

@@ -1,0 +1,343 @@
+//! Fuel: the meter that every checkpoint of a script counts down.
+//!
+//! Invariant: between two checkpoints a script runs a bounded number of native calls, and once a call
+//! was stopped, every later checkpoint of it stops it again: there is no way to go on.
+//! Not here: where checkpoints are inserted (`instrument`), who owns a call (`run`).
+//!
+//! One call at a time is *current* on a thread. A call is made current for the length of one poll and
+//! taken off again, so that many calls share a thread without sharing a meter.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use quotas::units::Fuel;
+use rune::runtime::VmError;
+
+/// How much fuel an async function may burn before it yields to its thread's other calls.
+const SLICE: i64 = 10_000;
+/// A slice ends no later than this after its poll began, however little fuel it took.
+const SLICE_NANOS: u64 = 1_000_000;
+/// The clock is read at every so many units of fuel; a charge of more than that reads it at once.
+const CLOCK_EVERY: i64 = 16;
+
+/// Why a running call was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// It burnt its fuel.
+    Fuel,
+    /// It ran past its deadline.
+    Deadline,
+    /// A switch was turned off while it ran.
+    Killed,
+    /// It made more host calls than it may.
+    HostCalls,
+    /// Its host calls moved more bytes than they may.
+    HostBytes,
+    /// Its answer, or a JSON text that it wrote, is larger than it may be.
+    Response,
+    /// It allocated more than it may, in a place where Rune itself does not say so.
+    Memory,
+}
+
+/// Raised by one with every publication of a switch board: running calls look at it at their checkpoints.
+static SWITCH_EPOCH: AtomicU64 = AtomicU64::new(0);
+
+/// Tells every running call of this process to ask again, at its next checkpoint, whether it may go on.
+pub fn switches_changed() {
+    SWITCH_EPOCH.fetch_add(1, Ordering::Release);
+}
+
+/// Answers whether the call that it belongs to was switched off.
+pub type IsKilled = Rc<dyn Fn() -> bool>;
+
+/// The meter of one call: what is left, and what was used.
+#[derive(Clone)]
+pub struct Meter {
+    left: i64,
+    deadline: u64,
+    epoch: u64,
+    stopped: Option<Stop>,
+    least_memory_left: usize,
+    longest_gap: u64,
+    killed: Option<IsKilled>,
+}
+
+impl Meter {
+    /// A full meter. `deadline` is on the clock of [`now_nanos`]; `killed` is asked when switches changed.
+    pub fn new(fuel: Fuel, deadline: u64, killed: Option<IsKilled>) -> Self {
+        Self {
+            left: i64::try_from(fuel.get()).unwrap_or(i64::MAX),
+            deadline,
+            epoch: SWITCH_EPOCH.load(Ordering::Acquire),
+            stopped: None,
+            least_memory_left: usize::MAX,
+            longest_gap: 0,
+            killed,
+        }
+    }
+
+    /// Fuel left; nothing once it is spent.
+    pub fn left(&self) -> Fuel {
+        Fuel::new(u64::try_from(self.left).unwrap_or(0))
+    }
+
+    /// Why the call was stopped, when it was.
+    pub fn stopped(&self) -> Option<Stop> {
+        self.stopped
+    }
+
+    /// The least memory that was left of the call's allowance when somebody looked.
+    pub fn least_memory_left(&self) -> usize {
+        self.least_memory_left
+    }
+
+    /// The longest time between two looks at the clock while the call held its thread.
+    pub fn longest_gap(&self) -> Duration {
+        Duration::from_nanos(self.longest_gap)
+    }
+
+    /// The deadline, on the clock of [`now_nanos`].
+    pub fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// Looks at the deadline and the switches between two polls, when no script runs.
+    pub fn look(&mut self, now: u64) -> Option<Stop> {
+        if self.stopped.is_none() {
+            let epoch = SWITCH_EPOCH.load(Ordering::Acquire);
+            if now >= self.deadline {
+                self.stopped = Some(Stop::Deadline);
+            } else if epoch != self.epoch {
+                self.epoch = epoch;
+                if self.killed.as_ref().is_some_and(|killed| killed()) {
+                    self.stopped = Some(Stop::Killed);
+                }
+            }
+        }
+        self.stopped
+    }
+
+    /// Runs `f` with this meter as the thread's current one.
+    pub fn enter<T>(&mut self, f: impl FnOnce() -> T) -> T {
+        let now = now_nanos();
+        CURRENT.with(|current| {
+            current.left.set(self.left);
+            current.slice_floor.set(self.left.saturating_sub(SLICE));
+            current.next_look.set(self.left);
+            // The slice begins with the first checkpoint: reaching a deep future again is no work of its own.
+            current.slice_until.set(0);
+            current.deadline.set(self.deadline);
+            current.epoch.set(self.epoch);
+            current.stopped.set(self.stopped);
+            current.least_memory_left.set(self.least_memory_left);
+            current.longest_gap.set(self.longest_gap);
+            current.last_look.set(now);
+            *current.killed.borrow_mut() = self.killed.clone();
+        });
+        /// Takes the meter off the thread again, also when `f` panics.
+        struct Leave<'a>(&'a mut Meter);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                CURRENT.with(|current| {
+                    let memory = current.least_memory_left.get().min(rune::alloc::limit::get());
+                    current.least_memory_left.set(memory);
+                    self.0.left = current.left.get();
+                    self.0.epoch = current.epoch.get();
+                    self.0.stopped = current.stopped.get();
+                    self.0.least_memory_left = current.least_memory_left.get();
+                    self.0.longest_gap = current.longest_gap.get();
+                    *current.killed.borrow_mut() = None;
+                    current.left.set(i64::MAX);
+                    current.next_look.set(0);
+                    current.slice_floor.set(i64::MIN);
+                    current.deadline.set(u64::MAX);
+                    current.stopped.set(None);
+                });
+            }
+        }
+        let _leave = Leave(self);
+        f()
+    }
+}
+
+struct Current {
+    left: Cell<i64>,
+    /// The fuel level at which the clock is looked at next.
+    next_look: Cell<i64>,
+    /// The fuel level at which the time slice ends.
+    slice_floor: Cell<i64>,
+    slice_until: Cell<u64>,
+    deadline: Cell<u64>,
+    epoch: Cell<u64>,
+    stopped: Cell<Option<Stop>>,
+    least_memory_left: Cell<usize>,
+    longest_gap: Cell<u64>,
+    last_look: Cell<u64>,
+    killed: RefCell<Option<IsKilled>>,
+}
+
+thread_local! {
+    static CURRENT: Current = const {
+        Current {
+            left: Cell::new(i64::MAX),
+            next_look: Cell::new(0),
+            slice_floor: Cell::new(i64::MIN),
+            slice_until: Cell::new(u64::MAX),
+            deadline: Cell::new(u64::MAX),
+            epoch: Cell::new(0),
+            stopped: Cell::new(None),
+            least_memory_left: Cell::new(usize::MAX),
+            longest_gap: Cell::new(0),
+            last_look: Cell::new(0),
+            killed: RefCell::new(None),
+        }
+    };
+}
+
+/// Nanoseconds on the monotonic clock.
+pub fn now_nanos() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// Burns `cost` units of the current call's fuel and looks, now and then, at its deadline and switches.
+///
+/// Every native function that can loop or copy calls this, before or while it works.
+///
+/// # Errors
+/// The call was stopped; the error unwinds through whatever native code called the script.
+#[inline]
+pub fn charge(cost: u64) -> Result<(), VmError> {
+    burn(i64::try_from(cost).unwrap_or(i64::MAX)).map(|_| ())
+}
+
+/// One checkpoint of a script. True when its time slice is used up and it should yield if it can.
+///
+/// # Errors
+/// As [`charge`].
+#[inline]
+pub fn checkpoint() -> Result<bool, VmError> {
+    burn(1)
+}
+
+#[inline]
+fn burn(cost: i64) -> Result<bool, VmError> {
+    CURRENT.with(|current| {
+        let left = current.left.get().saturating_sub(cost);
+        current.left.set(left);
+        if left > current.next_look.get() { Ok(false) } else { look(current, left) }
+    })
+}
+
+#[cold]
+fn look(current: &Current, left: i64) -> Result<bool, VmError> {
+    if current.stopped.get().is_none() {
+        let now = now_nanos();
+        current.longest_gap.set(current.longest_gap.get().max(now.saturating_sub(current.last_look.get())));
+        current.last_look.set(now);
+        let memory = rune::alloc::limit::get();
+        current.least_memory_left.set(current.least_memory_left.get().min(memory));
+        let epoch = SWITCH_EPOCH.load(Ordering::Acquire);
+        if left < 0 {
+            current.stopped.set(Some(Stop::Fuel));
+        } else if now >= current.deadline.get() {
+            current.stopped.set(Some(Stop::Deadline));
+        } else if epoch != current.epoch.get() {
+            current.epoch.set(epoch);
+            let killed = current.killed.borrow().clone();
+            if killed.is_some_and(|killed| killed()) {
+                current.stopped.set(Some(Stop::Killed));
+            }
+        }
+        current.next_look.set(left.saturating_sub(CLOCK_EVERY).max(0));
+        if current.stopped.get().is_none() {
+            if current.slice_until.get() == 0 {
+                current.slice_until.set(now + SLICE_NANOS);
+            }
+            return Ok(left <= current.slice_floor.get() || now >= current.slice_until.get());
+        }
+    }
+    // From here on every checkpoint comes back.
+    current.next_look.set(i64::MAX);
+    Err(VmError::panic("callboard: the call was stopped"))
+}
+
+/// Stops the current call for a reason that the caller found; the next checkpoint fails, too.
+pub fn stop(reason: Stop) -> VmError {
+    CURRENT.with(|current| {
+        if current.stopped.get().is_none() {
+            current.stopped.set(Some(reason));
+        }
+        current.next_look.set(i64::MAX);
+    });
+    VmError::panic("callboard: the call was stopped")
+}
+
+/// What is left of the current call's time; nothing once its deadline has passed.
+pub fn time_left() -> Duration {
+    CURRENT.with(|current| Duration::from_nanos(current.deadline.get().saturating_sub(now_nanos())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meter(fuel: u64, within: Duration) -> Meter {
+        Meter::new(Fuel::new(fuel), now_nanos() + u64::try_from(within.as_nanos()).unwrap(), None)
+    }
+
+    #[test]
+    fn a_call_stops_when_its_fuel_is_spent_and_never_goes_on() {
+        let mut meter = meter(100, Duration::from_secs(10));
+        meter.enter(|| {
+            for _ in 0..100 {
+                assert!(checkpoint().is_ok());
+            }
+            assert!(checkpoint().is_err());
+            assert!(checkpoint().is_err());
+        });
+        assert_eq!(meter.stopped(), Some(Stop::Fuel));
+        meter.enter(|| assert!(charge(0).is_err()));
+    }
+
+    #[test]
+    fn a_call_stops_at_its_deadline() {
+        let mut meter = meter(u64::MAX, Duration::ZERO);
+        meter.enter(|| assert!(checkpoint().is_err()));
+        assert_eq!(meter.stopped(), Some(Stop::Deadline));
+    }
+
+    #[test]
+    fn a_switch_stops_a_running_call_at_its_next_look() {
+        let mut meter =
+            Meter::new(Fuel::new(1_000_000), now_nanos() + 10_000_000_000, Some(Rc::new(|| true)));
+        meter.enter(|| {
+            assert!(checkpoint().is_ok());
+            switches_changed();
+            assert!((0..=CLOCK_EVERY).any(|_| checkpoint().is_err()));
+        });
+        assert_eq!(meter.stopped(), Some(Stop::Killed));
+    }
+
+    #[test]
+    fn a_slice_ends_after_its_fuel_and_begins_anew_with_the_next_poll() {
+        let mut meter = meter(10_000_000, Duration::from_secs(10));
+        let polls = || (0..2 * SLICE).take_while(|_| !checkpoint().unwrap()).count();
+        let first = meter.enter(polls);
+        let second = meter.enter(polls);
+        assert!(first > 0 && first as i64 <= SLICE + CLOCK_EVERY, "{first}");
+        assert!(second > 0 && second as i64 <= SLICE + CLOCK_EVERY, "{second}");
+    }
+
+    #[test]
+    fn a_meter_does_not_reach_the_call_that_is_current_next() {
+        let mut spent = meter(1, Duration::from_secs(10));
+        spent.enter(|| while checkpoint().is_ok() {});
+        let mut fresh = meter(1_000, Duration::from_secs(10));
+        fresh.enter(|| assert!(checkpoint().is_ok()));
+        assert_eq!(spent.stopped(), Some(Stop::Fuel));
+        assert_eq!(fresh.stopped(), None);
+    }
+}

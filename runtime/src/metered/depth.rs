@@ -1,0 +1,42 @@
+//! How deep native functions may call each other: through a script, or through the values that they walk.
+//!
+//! A vector can hold itself, and an iterator can be wrapped a hundred thousand times; whatever walks one
+//! goes down the native stack, which has no check of its own.
+
+use std::cell::Cell;
+
+use rune::runtime::VmError;
+
+/// Deep enough for every honest value, and a small part of the stack that a script runs on.
+const DEEPEST: u32 = 4_000;
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// One level; left when it is dropped, also when a function panics.
+pub(super) struct Level(());
+
+impl Level {
+    /// Goes down one level.
+    ///
+    /// # Errors
+    /// There are too many already.
+    #[inline]
+    pub(super) fn enter() -> Result<Self, VmError> {
+        DEPTH.with(|depth| {
+            if depth.get() >= DEEPEST {
+                return Err(VmError::panic("callboard: calls and values are nested too deeply"));
+            }
+            depth.set(depth.get() + 1);
+            Ok(Self(()))
+        })
+    }
+}
+
+impl Drop for Level {
+    #[inline]
+    fn drop(&mut self) {
+        DEPTH.with(|depth| depth.set(depth.get() - 1));
+    }
+}

@@ -1,0 +1,198 @@
+//! From source to answer and back: what a script does, what it costs, what stops it.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quotas::limits::{Allowance, Policy};
+use quotas::units::Fuel;
+use runtime::bundle::{Bundle, BundlePath};
+use runtime::codec::{open, seal, SigningKeys};
+use runtime::compile::{compile, STACK};
+use runtime::error::Failure;
+use runtime::fuel::Stop;
+use runtime::host::call::CallContext;
+use runtime::host::request::{Head, Request};
+use runtime::run::{call, Outcome};
+use runtime::unit::{Entry, Unit};
+
+struct Get(&'static str);
+
+impl Head for Get {
+    fn method(&self) -> &str {
+        "GET"
+    }
+    fn path(&self) -> &str {
+        "/x"
+    }
+    fn query(&self) -> &str {
+        self.0
+    }
+    fn header(&self, name: &str) -> Option<&str> {
+        (name == "x-device").then_some("tv")
+    }
+}
+
+fn bundle(main: &str) -> Bundle {
+    let manifest = "team = \"t\"\nscript = \"s\"\n[[endpoint]]\npath = \"/x\"\nhandler = \"main::main\"\n";
+    let files = [("callboard.toml", manifest), ("main.rn", main)];
+    let files: BTreeMap<BundlePath, Arc<[u8]>> =
+        files.iter().map(|(path, text)| (path.parse().unwrap(), text.as_bytes().into())).collect();
+    Bundle::from_files(files).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)))
+}
+
+fn on_big_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().unwrap()
+}
+
+fn unit(main: &str) -> Arc<Unit> {
+    let bundle = bundle(main);
+    let compiled = compile(&bundle).unwrap_or_else(|wrong| panic!("{}", wrong.render(false))).compiled;
+    let keys = SigningKeys::new((1, [7; 32]), Vec::new());
+    Arc::new(open(&seal(&compiled, bundle.hash(), &keys), bundle.hash(), &keys).unwrap())
+}
+
+fn context(unit: &Unit, allowance: &Allowance) -> CallContext {
+    CallContext {
+        shapes: unit.shapes().clone(),
+        services: Arc::default(),
+        settings: Arc::default(),
+        request_id: "r".into(),
+        hops: 0,
+        response_max: usize::try_from(allowance.response.get()).unwrap(),
+        host_calls_max: allowance.host_calls,
+        host_bytes_max: allowance.host_bytes.get(),
+        log: Default::default(),
+        log_dropped: Default::default(),
+        host_calls: Default::default(),
+        host_bytes: Default::default(),
+    }
+}
+
+fn run_with(main: &'static str, query: &'static str, allowance: Allowance) -> Outcome {
+    on_big_stack(move || {
+        let unit = unit(main);
+        let request = Request::new(Rc::new(Get(query)), Vec::new(), None, Bytes::from_static(b"{\"a\":[1,2]}"));
+        let context = context(&unit, &allowance);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(call(unit, Entry::new("main", "main"), request, allowance, context, None))
+    })
+}
+
+fn allowance() -> Allowance {
+    Policy::default().default.allowance
+}
+
+fn answer(main: &'static str) -> String {
+    let outcome = run_with(main, "name=TV&n=3", allowance());
+    let response = outcome.result.unwrap_or_else(|failure| panic!("{main}: {failure}"));
+    format!("{} {}", response.status, String::from_utf8_lossy(&response.body))
+}
+
+#[test]
+fn a_handler_answers() {
+    for (main, wanted) in [
+        ("pub fn main(request) { `Hello ${request.query(\"name\")}` }", "200 Hello TV"),
+        ("pub fn main(request) { `Hello ${request.query(\"none\")}` }", "200 Hello "),
+        ("pub fn main(request) { #{ b: 1, a: [true, 1.5, \"x\\n\"], c: () } }", r#"200 {"a":[true,1.5,"x\n"],"b":1,"c":null}"#),
+        ("pub fn main(request) { let t = 2; json!({ \"b\": 1, \"a\": [t, { \"c\": `x${t}` }], \"e\": {}, \"f\": [] }) }",
+         r#"200 {"b":1,"a":[2,{"c":"x2"}],"e":{},"f":[]}"#),
+        ("pub fn main(request) { let l = json!([]); for i in 0..3 { json_push!(l, { \"i\": i }); } l }",
+         r#"200 [{"i":0},{"i":1},{"i":2}]"#),
+        ("pub fn main(request) { request.json()?[\"a\"] }", "200 [1,2]"),
+        ("pub fn main(request) { request.json()?[\"a\"][1] }", "200 2"),
+        ("pub fn main(request) { for x in request.json()?[\"a\"] { if x == 2 { return `two`; } } }", "200 two"),
+        ("pub fn main(request) { let v = request.json()?.value(); v[\"a\"].push(3); v }", r#"200 {"a":[1,2,3]}"#),
+        ("use callboard::Response; pub fn main(request) { Response::json(#{ a: 1 }).with_status(201).with_header(\"x-a\", \"b\") }",
+         r#"201 {"a":1}"#),
+        ("use callboard::Response; pub fn main(request) { Response::status(404) }", "404 "),
+        ("pub fn main(request) { }", "204 "),
+        ("pub async fn main(request) { let (a, b) = std::future::join((f(1), f(2))).await; [a, b] } async fn f(x) { x }", "200 [1,2]"),
+        ("struct P { a } enum E { A, B(x) } pub fn main(request) { match E::B(P { a: 4 }) { E::B(p) => p.a, _ => 0 } }", "200 4"),
+        ("pub fn main(request) { let n = 0; for i in 0..1000 { n += i; } n }", "200 499500"),
+        ("pub fn main(request) { request.header(\"X-Device\") }", "200 tv"),
+        ("pub fn main(request) { [1, 2, 3].iter().map(|x| x * 2).collect::<Vec>() }", "200 [2,4,6]"),
+        ("use callboard::base64; pub fn main(request) { base64::encode(\"hi\") }", "200 aGk="),
+        ("pub fn main(request) { Ok(#{ a: 1 }) }", r#"200 {"a":1}"#),
+        ("pub fn main(request) { format!(\"{} {:?}\", 1, [1]) }", "200 1 [1]"),
+    ] {
+        assert_eq!(answer(main), wanted, "{main}");
+    }
+}
+
+#[test]
+fn a_failure_names_file_line_and_function() {
+    let outcome = run_with(
+        "pub fn main(request) {\n    helper(0)\n}\n\nfn helper(x) {\n    1 / x\n}\n",
+        "",
+        allowance(),
+    );
+    let Err(Failure::Script { message, place }) = outcome.result else { panic!("{:?}", outcome.result) };
+    let place = place.unwrap();
+    assert_eq!((place.file.as_str(), place.line), ("main.rn", 6), "{message}");
+    assert!(place.function.unwrap().contains("helper"));
+    let outcome = run_with("pub fn main(request) { Err(\"no such user\") }", "", allowance());
+    assert_eq!(outcome.result.unwrap_err(), Failure::Returned { message: "no such user".into() });
+}
+
+fn stopped(main: &'static str, wanted: Stop, allowance: Allowance) {
+    let began = Instant::now();
+    let outcome = run_with(main, "", allowance.clone());
+    match outcome.result {
+        Err(Failure::Stopped { stop, .. }) => assert_eq!(stop, wanted, "{main}"),
+        other => panic!("{main}: {other:?}"),
+    }
+    assert!(outcome.cost.running + outcome.cost.waiting < allowance.deadline * 2, "{main}: {:?}", outcome.cost);
+    assert!(began.elapsed() < Duration::from_secs(20), "{main}");
+}
+
+#[test]
+fn what_does_not_end_is_stopped_by_the_limit_that_it_hits() {
+    let fuel = allowance();
+    let mut time = allowance();
+    time.fuel = Fuel::new(u64::MAX / 4);
+    for main in [
+        "pub fn main(request) { loop {} }",
+        "pub fn main(request) { while true {} }",
+        "pub async fn main(request) { loop {} }",
+        "pub fn main(request) { [1].iter().map(|x| { loop {} }).collect::<Vec>() }",
+        "pub fn main(request) { [2, 1].sort_by(|a, b| loop {}) }",
+        "pub fn main(request) { f(request) } fn f(x) { loop { g() } } fn g() {}",
+    ] {
+        stopped(main, Stop::Fuel, fuel.clone());
+        stopped(main, Stop::Deadline, time.clone());
+    }
+    // How fast memory goes is the machine's affair: with time enough it is the memory that ends it.
+    time.deadline = Duration::from_secs(10);
+    stopped("pub fn main(request) { let v = []; loop { v.push(1); } }", Stop::Memory, time.clone());
+    stopped("pub fn main(request) { f() } fn f() { 1 + f() }", Stop::Memory, time.clone());
+    stopped("pub async fn main(request) { f().await } async fn f() { 1 + f().await }", Stop::Memory, time.clone());
+    stopped("pub fn main(request) { let s = `x`; loop { s = `${s}${s}`; } }", Stop::Memory, time);
+}
+
+#[test]
+fn a_unit_is_taken_only_whole_and_signed() {
+    on_big_stack(|| {
+        let bundle = bundle("pub fn main(request) { 1 }");
+        let compiled = compile(&bundle).map_err(|wrong| wrong.render(false)).unwrap().compiled;
+        let keys = SigningKeys::new((1, [7; 32]), Vec::new());
+        let sealed = seal(&compiled, bundle.hash(), &keys);
+        assert!(open(&sealed, bundle.hash(), &keys).is_ok());
+        for at in 0..sealed.len() {
+            let mut bytes = sealed.to_vec();
+            bytes[at] ^= 1;
+            assert!(open(&bytes.into(), bundle.hash(), &keys).is_err(), "byte {at}");
+        }
+        for length in 0..sealed.len() {
+            assert!(open(&sealed.slice(..length), bundle.hash(), &keys).is_err(), "length {length}");
+        }
+        let rotated = SigningKeys::new((2, [8; 32]), vec![(1, [7; 32])]);
+        assert!(open(&sealed, bundle.hash(), &rotated).is_ok());
+        let other = SigningKeys::new((2, [8; 32]), Vec::new());
+        assert_eq!(open(&sealed, bundle.hash(), &other).unwrap_err().code(), "unit.key");
+        let another = self::bundle("pub fn main(request) { 2 }").hash();
+        assert_eq!(open(&sealed, another, &keys).unwrap_err().code(), "unit.bundle");
+    });
+}
