@@ -33,7 +33,7 @@ pub mod fuel;
 
 pub mod metered;
 
-mod weigh;
+pub mod weigh;
 
 pub mod host;
 

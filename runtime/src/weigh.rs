@@ -34,7 +34,7 @@ enum Into {
     Everything,
 }
 
-/// Charges one unit for every node of `value`, and for its texts by their length.
+/// Charges for every node of `value`: one unit, one more when it holds others, and for texts by length.
 ///
 /// # Errors
 /// The call was stopped: its fuel did not reach to the end of the value, or its time did not.
@@ -126,14 +126,15 @@ fn expand_native(value: &Value, into: Into, pending: &mut Vec<Value>) -> Result<
     if into != Into::Everything {
         return fuel::charge(1);
     }
-    macro_rules! pair {
-        ($($range:ty: $($field:ident)+;)*) => {
+    macro_rules! ends {
+        ($($range:ty: $($end:ident)+;)*) => {
             $(if kind == <$range>::HASH && let Ok(range) = value.borrow_ref::<$range>() {
-                return queue(&[$(range.$field.clone()),+], pending);
+                $(queue(std::slice::from_ref(&range.$end), pending)?;)+
+                return fuel::charge(1);
             })*
         };
     }
-    pair! {
+    ends! {
         Range: start end;
         RangeInclusive: start end;
         RangeFrom: start;
@@ -201,4 +202,87 @@ fn queue_object(object: &Object, pending: &mut Vec<Value>) -> Result<(), VmError
 
 fn text(bytes: usize) -> Result<(), VmError> {
     fuel::charge(1 + u64::try_from(bytes).unwrap_or(u64::MAX) / BYTES_PER_NODE)
+}
+
+#[cfg(test)]
+mod tests {
+    use quotas::units::Fuel;
+
+    use super::*;
+    use crate::fuel::{Meter, now_nanos};
+
+    const FUEL: u64 = 100_000;
+
+    /// What a weighing burnt, or nothing when it was stopped.
+    fn burnt(weighing: impl FnOnce() -> Result<(), VmError>) -> Option<u64> {
+        let mut meter = Meter::new(Fuel::new(FUEL), now_nanos() + 10_000_000_000, None);
+        let weighed = meter.enter(weighing);
+        assert_eq!(weighed.is_err(), meter.stopped().is_some());
+        weighed.ok().map(|()| FUEL - meter.left().get())
+    }
+
+    fn vec(values: impl IntoIterator<Item = Value>) -> Value {
+        let mut vec = RuneVec::new();
+        for value in values {
+            vec.push(value).unwrap();
+        }
+        Value::try_from(vec).unwrap()
+    }
+
+    #[test]
+    fn numbers_cost_one_and_a_vector_as_many_as_it_has() {
+        assert_eq!(burnt(|| weigh(&Value::from(1))), Some(1));
+        assert_eq!(burnt(|| weigh(&vec((0..10).map(Value::from)))), Some(11));
+        assert_eq!(burnt(|| weigh(&vec([vec([]), vec([])]))), Some(5));
+    }
+
+    #[test]
+    fn a_text_costs_by_its_length() {
+        let text = Value::try_from("x".repeat(6400).as_str()).unwrap();
+        assert_eq!(burnt(|| weigh(&text)), Some(101));
+    }
+
+    #[test]
+    fn a_shared_value_is_weighed_as_often_as_it_is_reached_and_no_further_than_the_fuel() {
+        let mut shared = vec([]);
+        for _ in 0..10 {
+            shared = vec([shared.clone(), shared]);
+        }
+        assert!(burnt(|| weigh(&shared)).unwrap() > 1 << 11);
+        for _ in 0..40 {
+            shared = vec([shared.clone(), shared]);
+        }
+        assert_eq!(burnt(|| weigh(&shared)), None);
+    }
+
+    #[test]
+    fn a_vector_that_holds_itself_is_stopped() {
+        let ring = vec([]);
+        ring.borrow_mut::<RuneVec>().unwrap().push(ring.clone()).unwrap();
+        assert_eq!(burnt(|| weigh(&ring)), None);
+        ring.borrow_mut::<RuneVec>().unwrap().clear();
+    }
+
+    #[test]
+    fn a_deep_value_needs_no_native_stack() {
+        let mut deep = vec([]);
+        for _ in 0..20_000 {
+            deep = vec([deep]);
+        }
+        assert!(burnt(|| weigh(&deep)).is_some());
+        // Dropping it in one go would need the stack.
+        loop {
+            // The borrow must end before the vector is dropped: Rune's guards do not see to that.
+            let inner = deep.borrow_mut::<RuneVec>().unwrap().pop();
+            let Some(inner) = inner else { break };
+            deep = inner;
+        }
+    }
+
+    #[test]
+    fn what_passes_the_instrumenter_is_not_charged_unless_it_is_a_struct() {
+        for value in [Value::from(1), vec([Value::from(1)]), Value::try_from("x").unwrap()] {
+            assert_eq!(burnt(|| before_compare(&value)), Some(0));
+        }
+    }
 }

@@ -3,9 +3,7 @@
 use rune::runtime::{Bytes, Protocol};
 
 use super::cost::Cost;
-use super::table::{
-    Function, ORDER, Table, Trait, Type, free, free_protocol, nothing, of, protocol,
-};
+use super::table::{Function, ORDER, Table, Trait, Type, free, free_protocol, nothing, of, protocol};
 
 const COPIES: &str = "copies the bytes";
 const MOVES: &str = "moves the bytes behind the place";
@@ -23,7 +21,12 @@ const BYTES: &[Function] = &[
     free("push", r#"let b = b"ab"; b.push(b'c'); b"#),
     of("remove", Cost::Copy, MOVES, r#"let b = b"abc"; (b.remove(1), b)"#),
     of("insert", Cost::Copy, MOVES, r#"let b = b"abc"; b.insert(1, b'x'); b"#),
-    protocol(&Protocol::INDEX_GET, Cost::Slice, "a range copies that part", r#"let b = b"abc"; (b[0], b[1..])"#),
+    protocol(
+        &Protocol::INDEX_GET,
+        Cost::Slice,
+        "a range copies that part",
+        r#"let b = b"abc"; (b[0], b[1..])"#,
+    ),
     free_protocol(&Protocol::INDEX_SET, r#"let b = b"abc"; b[0] = b'x'; b"#),
     free("first", r#"(b"ab".first(), b"".first())"#),
     free("last", r#"b"ab".last()"#),

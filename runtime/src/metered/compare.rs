@@ -40,6 +40,9 @@ fn declare_ordering(module: &mut Module) -> Result<(), ContextError> {
     Ok(())
 }
 
+/// What `<` and its like ask of an order.
+type Test = fn(Ordering) -> bool;
+
 /// Asks a comparison about two values.
 fn ask<T: FromValue>(comparison: &Handler, a: &Value, b: &Value) -> Result<T, VmError> {
     Ok(T::from_value(call(comparison, [a.clone(), b.clone()])?)?)
@@ -68,7 +71,7 @@ fn define(module: &mut Module) -> Result<(), ContextError> {
     let mut partial_ord = module.define_trait(["PartialOrd"])?;
     partial_ord.handler(|cx| {
         let compare = cx.find(&Protocol::PARTIAL_CMP)?;
-        let tests: [(&'static Protocol, fn(Ordering) -> bool); 4] = [
+        let tests: [(&'static Protocol, Test); 4] = [
             (&Protocol::LT, Ordering::is_lt),
             (&Protocol::LE, Ordering::is_le),
             (&Protocol::GT, Ordering::is_gt),

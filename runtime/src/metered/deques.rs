@@ -7,8 +7,8 @@ use super::cost::Cost;
 use super::native::{self, arguments, call};
 use super::sets;
 use super::table::{
-    COUNTED_BOTH_ENDS, Function, Name, ORDER, Table, Type, free, free_protocol, hint, nothing, of,
-    step, walk, with,
+    COUNTED_BOTH_ENDS, Function, Name, ORDER, Table, Type, free, free_protocol, hint, nothing, of, step,
+    walk, with,
 };
 
 const MOVES: &str = "moves up to all of the elements";
@@ -23,7 +23,13 @@ macro_rules! deque {
 const DEQUE: &[Function] = &[
     free("new", "std::collections::VecDeque::new()"),
     of("with_capacity", Cost::Count(0), "allocates as asked", "std::collections::VecDeque::with_capacity(4)"),
-    with("from", RuneVec::HASH, Cost::Copy, "takes the elements over", "std::collections::VecDeque::from::<Vec>([1, 2])"),
+    with(
+        "from",
+        RuneVec::HASH,
+        Cost::Copy,
+        "takes the elements over",
+        "std::collections::VecDeque::from::<Vec>([1, 2])",
+    ),
     of("extend", Cost::One, "the steps of the iterator are charged", deque!("d.extend([4]); d")),
     of("insert", Cost::Copy, MOVES, deque!("d.insert(1, 9); d")),
     free("iter", deque!("d.iter().count()")),

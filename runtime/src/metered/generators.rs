@@ -17,23 +17,63 @@ mod stand_in {
 const RUNS: &str = "runs the script to its next yield; the script has checkpoints of its own";
 
 const GENERATOR: &[Function] = &[
-    of("next", Cost::One, RUNS, "let g = || { yield 1; yield 2; }; let g = g(); (g.next(), g.next(), g.next())"),
-    of("resume", Cost::One, RUNS, "let g = || { let n = yield 1; n + 1 }; let g = g(); (g.resume(()), g.resume(5))"),
-    of("iter", Cost::One, "its steps are charged", "let g = || { yield 1; yield 2; }; g().iter().collect::<Vec>()"),
-    protocol(&Protocol::INTO_ITER, Cost::One, "its steps are charged", "let g = || { yield 1; yield 2; }; let s = 0; for i in g() { s += i; } s"),
-    protocol(&Protocol::DEBUG_FMT, Cost::One, "constant time", r#"let g = || { yield 1; }; format!("{:?}", g()).len() > 0"#),
-    protocol(&Protocol::CLONE, Cost::One, "copies its stack, which is counted as memory", "let g = || { yield 1; yield 2; }; let g = g(); g.next(); (g.clone().next(), g.next())"),
+    of(
+        "next",
+        Cost::One,
+        RUNS,
+        "let g = || { yield 1; yield 2; }; let g = g(); (g.next(), g.next(), g.next())",
+    ),
+    of(
+        "resume",
+        Cost::One,
+        RUNS,
+        "let g = || { let n = yield 1; n + 1 }; let g = g(); (g.resume(()), g.resume(5))",
+    ),
+    of(
+        "iter",
+        Cost::One,
+        "its steps are charged",
+        "let g = || { yield 1; yield 2; }; g().iter().collect::<Vec>()",
+    ),
+    protocol(
+        &Protocol::INTO_ITER,
+        Cost::One,
+        "its steps are charged",
+        "let g = || { yield 1; yield 2; }; let s = 0; for i in g() { s += i; } s",
+    ),
+    protocol(
+        &Protocol::DEBUG_FMT,
+        Cost::One,
+        "constant time",
+        r#"let g = || { yield 1; }; format!("{:?}", g()).len() > 0"#,
+    ),
+    protocol(
+        &Protocol::CLONE,
+        Cost::One,
+        "copies its stack, which is counted as memory",
+        "let g = || { yield 1; yield 2; }; let g = g(); g.next(); (g.clone().next(), g.next())",
+    ),
 ];
 
-const ITER: &[Function] = &[
-    step(&Protocol::NEXT, "let g = || { yield 1; }; let g = g().iter(); (g.next(), g.next())"),
-];
+const ITER: &[Function] =
+    &[step(&Protocol::NEXT, "let g = || { yield 1; }; let g = g().iter(); (g.next(), g.next())")];
 
 const STATE: &[Function] = &[
-    walk(&Protocol::PARTIAL_EQ, "let g = || { yield 1; }; let a = g(); let b = g(); a.resume(()) == b.resume(())"),
-    walk(&Protocol::EQ, "let g = || { yield 1; }; let a = g(); let b = g(); std::ops::eq(a.resume(()), b.resume(()))"),
+    walk(
+        &Protocol::PARTIAL_EQ,
+        "let g = || { yield 1; }; let a = g(); let b = g(); a.resume(()) == b.resume(())",
+    ),
+    walk(
+        &Protocol::EQ,
+        "let g = || { yield 1; }; let a = g(); let b = g(); std::ops::eq(a.resume(()), b.resume(()))",
+    ),
     walk(&Protocol::DEBUG_FMT, r#"let g = || { yield 1; }; format!("{:?}", g().resume(()))"#),
-    protocol(&Protocol::CLONE, Cost::One, "a shallow copy", "let g = || { yield 1; }; g().resume(()).clone()"),
+    protocol(
+        &Protocol::CLONE,
+        Cost::One,
+        "a shallow copy",
+        "let g = || { yield 1; }; g().resume(()).clone()",
+    ),
 ];
 
 /// `::std::ops::generator`
@@ -52,6 +92,11 @@ pub(super) static GENERATORS: Table = Table {
 pub(super) static FUTURES: Table = Table {
     path: &["future"],
     types: &[Type::new::<Future>("Future", &[], &[])],
-    functions: &[of("join", Cost::Copy, "polls every future", "std::future::join([async { 1 }, async { 2 }]).await")],
+    functions: &[of(
+        "join",
+        Cost::Copy,
+        "polls every future",
+        "std::future::join([async { 1 }, async { 2 }]).await",
+    )],
     also: nothing,
 };

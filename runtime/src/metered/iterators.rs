@@ -7,9 +7,7 @@ use rune::Any;
 use rune::runtime::Protocol;
 
 use super::cost::Cost;
-use super::table::{
-    BOTH_ENDS, COUNTED_BOTH_ENDS, Function, Table, Type, free, hint, nothing, of, step,
-};
+use super::table::{BOTH_ENDS, COUNTED_BOTH_ENDS, Function, Table, Type, free, hint, nothing, of, step};
 use super::traits;
 
 macro_rules! stand_ins {
@@ -70,45 +68,89 @@ const SLICE: &[Function] = &[
 pub(super) static TABLE: Table = Table {
     path: &["iter"],
     types: &[
-        Type::new::<Rev>("Rev", &[COUNTED_BOTH_ENDS], steps! {
-            "(0..3).iter().rev()": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
-        }),
-        Type::new::<Chain>("Chain", &[COUNTED_BOTH_ENDS], steps! {
-            "(0..3).iter().chain(4..6)":
-            NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
-        }),
-        Type::new::<Enumerate>("Enumerate", &[COUNTED_BOTH_ENDS], steps! {
-            "(0..3).iter().enumerate()":
-            NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
-        }),
-        Type::new::<Filter>("Filter", &[BOTH_ENDS], steps! {
-            "(0..9).iter().filter(|n| n > 4)": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint"
-        }),
-        Type::new::<Map>("Map", &[COUNTED_BOTH_ENDS], steps! {
-            "(0..3).iter().map(|n| n + 4)":
-            NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
-        }),
-        Type::new::<FilterMap>("FilterMap", &[BOTH_ENDS], steps! {
-            "(0..3).iter().filter_map(|n| if n > 1 { Some(n) } else { None })":
-            NEXT "next" NEXT_BACK "next_back"
-        }),
-        Type::new::<FlatMap>("FlatMap", &[BOTH_ENDS], steps! {
-            "(0..3).iter().flat_map(|n| [n, n])": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint"
-        }),
+        Type::new::<Rev>(
+            "Rev",
+            &[COUNTED_BOTH_ENDS],
+            steps! {
+                "(0..3).iter().rev()": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
+            },
+        ),
+        Type::new::<Chain>(
+            "Chain",
+            &[COUNTED_BOTH_ENDS],
+            steps! {
+                "(0..3).iter().chain(4..6)":
+                NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
+            },
+        ),
+        Type::new::<Enumerate>(
+            "Enumerate",
+            &[COUNTED_BOTH_ENDS],
+            steps! {
+                "(0..3).iter().enumerate()":
+                NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
+            },
+        ),
+        Type::new::<Filter>(
+            "Filter",
+            &[BOTH_ENDS],
+            steps! {
+                "(0..9).iter().filter(|n| n > 4)": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint"
+            },
+        ),
+        Type::new::<Map>(
+            "Map",
+            &[COUNTED_BOTH_ENDS],
+            steps! {
+                "(0..3).iter().map(|n| n + 4)":
+                NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
+            },
+        ),
+        Type::new::<FilterMap>(
+            "FilterMap",
+            &[BOTH_ENDS],
+            steps! {
+                "(0..3).iter().filter_map(|n| if n > 1 { Some(n) } else { None })":
+                NEXT "next" NEXT_BACK "next_back"
+            },
+        ),
+        Type::new::<FlatMap>(
+            "FlatMap",
+            &[BOTH_ENDS],
+            steps! {
+                "(0..3).iter().flat_map(|n| [n, n])": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint"
+            },
+        ),
         Type::new::<Peekable>("Peekable", &[COUNTED_BOTH_ENDS], PEEKABLE),
-        Type::new::<Skip>("Skip", &[COUNTED_BOTH_ENDS], steps! {
-            "(0..9).iter().skip(2)": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
-        }),
-        Type::new::<Take>("Take", &[COUNTED_BOTH_ENDS], steps! {
-            "[1, 2, 3].iter().enumerate().take(2)":
-            NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
-        }),
-        Type::new::<Empty>("Empty", &[BOTH_ENDS], steps! {
-            "std::iter::empty()": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint"
-        }),
-        Type::new::<Once>("Once", &[BOTH_ENDS], steps! {
-            "std::iter::once(1)": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint"
-        }),
+        Type::new::<Skip>(
+            "Skip",
+            &[COUNTED_BOTH_ENDS],
+            steps! {
+                "(0..9).iter().skip(2)": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
+            },
+        ),
+        Type::new::<Take>(
+            "Take",
+            &[COUNTED_BOTH_ENDS],
+            steps! {
+                "[1, 2, 3].iter().enumerate().take(2)":
+                NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint" LEN "len"
+            },
+        ),
+        Type::new::<Empty>(
+            "Empty",
+            &[BOTH_ENDS],
+            steps! {
+                "std::iter::empty()": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint"
+            },
+        ),
+        Type::new::<Once>(
+            "Once",
+            &[BOTH_ENDS],
+            steps! {
+                "std::iter::once(1)": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint"
+            },
+        ),
     ],
     functions: &[
         free("range", "std::iter::range(1, 4).collect::<Vec>()"),

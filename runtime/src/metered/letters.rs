@@ -25,7 +25,8 @@ pub(super) fn to_lowercase(given: &[Value]) -> Result<Value, VmError> {
         charge(count)?;
         if letter == 'Σ' {
             let after = at + letter.len_utf8();
-            let ends_a_word = meets_letter(text[..at].chars().rev())? && !meets_letter(text[after..].chars())?;
+            let ends_a_word =
+                meets_letter(text[..at].chars().rev())? && !meets_letter(text[after..].chars())?;
             small.try_push(if ends_a_word { 'ς' } else { 'σ' })?;
         } else {
             letter.to_lowercase().try_for_each(|letter| small.try_push(letter))?;

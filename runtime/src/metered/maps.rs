@@ -11,18 +11,23 @@ use rune::runtime::{Object, Protocol, Value, VmError};
 use super::containers::{self, HashMap, hash_map};
 use super::cost::Cost;
 use super::native::{self, Handler, arguments, call};
+use super::sets;
 use super::table::{
     COUNTED, EQUALITY, FORWARD, Function, Table, Trait, Type, free, free_protocol, hint, nothing, of,
     protocol, step, walk,
 };
-use super::sets;
 
 const KEY: &str = "hashes the key node by node";
 const GROWS: &str = "hashes the key node by node, and every key when the map grows";
 
 const MAP: &[Function] = &[
     free("new", "std::collections::HashMap::new()"),
-    of("with_capacity", Cost::Count(0), "allocates as asked", "std::collections::HashMap::with_capacity(4).len()"),
+    of(
+        "with_capacity",
+        Cost::Count(0),
+        "allocates as asked",
+        "std::collections::HashMap::with_capacity(4).len()",
+    ),
     free("len", "std::collections::HashMap::from_iter([(1, 2)]).len()"),
     free("capacity", "std::collections::HashMap::new().capacity()"),
     free("is_empty", "std::collections::HashMap::new().is_empty()"),
@@ -34,21 +39,63 @@ const MAP: &[Function] = &[
     )
     .ours(insert),
     of("get", Cost::Key, KEY, "let m = std::collections::HashMap::from_iter([(1, 2)]); (m.get(1), m.get(2))"),
-    of("contains_key", Cost::Key, KEY, "let m = std::collections::HashMap::from_iter([(1, 2)]); (m.contains_key(1), m.contains_key(2))"),
-    of("remove", Cost::Key, KEY, "let m = std::collections::HashMap::from_iter([(1, 2)]); (m.remove(1), m.remove(1), m)"),
-    of("clear", Cost::Copy, "drops every entry", "let m = std::collections::HashMap::from_iter([(1, 2)]); m.clear(); m"),
+    of(
+        "contains_key",
+        Cost::Key,
+        KEY,
+        "let m = std::collections::HashMap::from_iter([(1, 2)]); (m.contains_key(1), m.contains_key(2))",
+    ),
+    of(
+        "remove",
+        Cost::Key,
+        KEY,
+        "let m = std::collections::HashMap::from_iter([(1, 2)]); (m.remove(1), m.remove(1), m)",
+    ),
+    of(
+        "clear",
+        Cost::Copy,
+        "drops every entry",
+        "let m = std::collections::HashMap::from_iter([(1, 2)]); m.clear(); m",
+    ),
     free("iter", "std::collections::HashMap::from_iter([(1, 2)]).iter().count()"),
-    free_protocol(&Protocol::INTO_ITER, "let n = 0; for (k, v) in std::collections::HashMap::from_iter([(1, 2)]) { n += v; } n"),
-    of("from_iter", Cost::AsItGoes, "as many inserts", "std::collections::HashMap::from_iter([(1, 2)])").ours(from_iter),
+    free_protocol(
+        &Protocol::INTO_ITER,
+        "let n = 0; for (k, v) in std::collections::HashMap::from_iter([(1, 2)]) { n += v; } n",
+    ),
+    of("from_iter", Cost::AsItGoes, "as many inserts", "std::collections::HashMap::from_iter([(1, 2)])")
+        .ours(from_iter),
     free("keys", "std::collections::HashMap::from_iter([(1, 2)]).keys().count()"),
     free("values", "std::collections::HashMap::from_iter([(1, 2)]).values().count()"),
-    of("extend", Cost::AsItGoes, "as many inserts", "let m = std::collections::HashMap::new(); m.extend([(1, 2)]); m").ours(extend),
-    protocol(&Protocol::INDEX_SET, Cost::AsItGoes, GROWS, "let m = std::collections::HashMap::new(); m[1] = 2; m").ours(index_set),
+    of(
+        "extend",
+        Cost::AsItGoes,
+        "as many inserts",
+        "let m = std::collections::HashMap::new(); m.extend([(1, 2)]); m",
+    )
+    .ours(extend),
+    protocol(
+        &Protocol::INDEX_SET,
+        Cost::AsItGoes,
+        GROWS,
+        "let m = std::collections::HashMap::new(); m[1] = 2; m",
+    )
+    .ours(index_set),
     protocol(&Protocol::INDEX_GET, Cost::Key, KEY, "std::collections::HashMap::from_iter([(1, 2)])[1]"),
     walk(&Protocol::DEBUG_FMT, r#"format!("{:?}", std::collections::HashMap::from_iter([(1, 2)]))"#),
-    protocol(&Protocol::CLONE, Cost::Copy, "copies the entries", "std::collections::HashMap::from_iter([(1, 2)]).clone()"),
-    walk(&Protocol::PARTIAL_EQ, "std::collections::HashMap::from_iter([(1, 2)]) == std::collections::HashMap::from_iter([(1, 2)])"),
-    walk(&Protocol::EQ, "std::ops::eq(std::collections::HashMap::from_iter([(1, 2)]), std::collections::HashMap::new())"),
+    protocol(
+        &Protocol::CLONE,
+        Cost::Copy,
+        "copies the entries",
+        "std::collections::HashMap::from_iter([(1, 2)]).clone()",
+    ),
+    walk(
+        &Protocol::PARTIAL_EQ,
+        "std::collections::HashMap::from_iter([(1, 2)]) == std::collections::HashMap::from_iter([(1, 2)])",
+    ),
+    walk(
+        &Protocol::EQ,
+        "std::ops::eq(std::collections::HashMap::from_iter([(1, 2)]), std::collections::HashMap::new())",
+    ),
 ];
 
 const ITER: &[Function] = &[
@@ -121,7 +168,12 @@ const OBJECT: &[Function] = &[
     of("with_capacity", Cost::Count(0), "allocates as asked", "Object::with_capacity(4)"),
     free("len", "#{ a: 1 }.len()"),
     free("is_empty", "(#{}.is_empty(), #{ a: 1 }.is_empty())"),
-    of("insert", Cost::CopyOf(1), HASHES, r#"let o = #{ a: 1 }; (o.insert("a", 2), o.insert("b", 3), o.len())"#),
+    of(
+        "insert",
+        Cost::CopyOf(1),
+        HASHES,
+        r#"let o = #{ a: 1 }; (o.insert("a", 2), o.insert("b", 3), o.len())"#,
+    ),
     of("remove", Cost::CopyOf(1), HASHES, r#"let o = #{ a: 1 }; (o.remove("a"), o.remove("a"), o)"#),
     of("clear", Cost::Copy, "drops every entry", "let o = #{ a: 1 }; o.clear(); o"),
     of("contains_key", Cost::CopyOf(1), HASHES, r#"(#{ a: 1 }.contains_key("a"), #{}.contains_key("a"))"#),

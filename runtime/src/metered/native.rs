@@ -4,7 +4,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use rune::runtime::{InstAddress, Memory, Output, Protocol, RuntimeContext, TypeHash, Value, VmError, VmResult};
+use rune::runtime::{
+    InstAddress, Memory, Output, Protocol, RuntimeContext, TypeHash, Value, VmError, VmResult,
+};
 use rune::{Context, Hash};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;

@@ -97,7 +97,12 @@ pub(super) static U64S: Table = Table {
 pub(super) static F64S: Table = Table {
     path: &["f64"],
     types: &[Type::new::<f64>("f64", &[&[Trait::Clone], ORDER], F64).known()],
-    functions: &[of("parse", Cost::Scan, READS, r#"(std::f64::parse("1.5"), std::f64::parse("x").is_err())"#)],
+    functions: &[of(
+        "parse",
+        Cost::Scan,
+        READS,
+        r#"(std::f64::parse("1.5"), std::f64::parse("x").is_err())"#,
+    )],
     also: floats,
 };
 

@@ -7,7 +7,8 @@ use rune::{Any, Module};
 use super::cost::Cost;
 use super::iterators::steps;
 use super::table::{
-    BOTH_ENDS, Function, ORDER, Table, Trait, Type, free, free_protocol, hint, nothing, of, protocol, step, unreached, walk,
+    BOTH_ENDS, Function, ORDER, Table, Trait, Type, free, free_protocol, hint, nothing, of, protocol, step,
+    unreached, walk,
 };
 
 const CALLS: &str = "calls one function, once";
@@ -88,7 +89,12 @@ const RESULT: &[Function] = &[
     walk(&Protocol::EQ, "std::ops::eq(Ok([1]), Ok([1]))"),
     walk(&Protocol::PARTIAL_CMP, "(Ok(1) < Ok(2), Err(1) < Ok(1))"),
     walk(&Protocol::CMP, "Ok(1).cmp(Ok(2))"),
-    protocol(&Protocol::HASH, Cost::Hash, "hashes every node", "(std::ops::hash(Ok(1)), std::ops::hash(Err(1)))"),
+    protocol(
+        &Protocol::HASH,
+        Cost::Hash,
+        "hashes every node",
+        "(std::ops::hash(Ok(1)), std::ops::hash(Err(1)))",
+    ),
     walk(&Protocol::DEBUG_FMT, r#"format!("{:?}", (Ok(1), Err("e")))"#),
     unreached(&Protocol::TRY, Cost::Free),
 ];
@@ -96,10 +102,8 @@ const RESULT: &[Function] = &[
 /// `::std::result`
 pub(super) static RESULTS: Table = Table {
     path: &["result"],
-    types: &[
-        Type::new::<Result<Value, Value>>("Result", &[&[Trait::Clone], ORDER], RESULT)
-            .declared(declare_result),
-    ],
+    types: &[Type::new::<Result<Value, Value>>("Result", &[&[Trait::Clone], ORDER], RESULT)
+        .declared(declare_result)],
     functions: &[],
     also: nothing,
 };

@@ -50,16 +50,32 @@ const ITER: &[Function] = &[
 const LOOKS_UP: &str = "charges every member that it looks up, node by node";
 
 const DIFFERENCE: &[Function] = &[
-    protocol(&Protocol::NEXT, Cost::AsItGoes, LOOKS_UP, "std::collections::HashSet::from_iter([1]).difference(std::collections::HashSet::new()).next()").ours(next::<Difference>),
-    protocol(&Protocol::SIZE_HINT, Cost::One, "asks the members", "std::collections::HashSet::from_iter([1]).difference(std::collections::HashSet::new()).size_hint()").ours(size_hint::<Difference>),
+    protocol(
+        &Protocol::NEXT,
+        Cost::AsItGoes,
+        LOOKS_UP,
+        "std::collections::HashSet::from_iter([1]).difference(std::collections::HashSet::new()).next()",
+    )
+    .ours(next::<Difference>),
+    protocol(
+        &Protocol::SIZE_HINT,
+        Cost::One,
+        "asks the members",
+        "std::collections::HashSet::from_iter([1]).difference(std::collections::HashSet::new()).size_hint()",
+    )
+    .ours(size_hint::<Difference>),
 ];
 const INTERSECTION: &[Function] = &[
     protocol(&Protocol::NEXT, Cost::AsItGoes, LOOKS_UP, "std::collections::HashSet::from_iter([1]).intersection(std::collections::HashSet::new()).next()").ours(next::<Intersection>),
     protocol(&Protocol::SIZE_HINT, Cost::One, "asks the members", "std::collections::HashSet::from_iter([1]).intersection(std::collections::HashSet::from_iter([2, 3])).size_hint()").ours(size_hint::<Intersection>),
 ];
-const UNION: &[Function] = &[
-    protocol(&Protocol::NEXT, Cost::AsItGoes, LOOKS_UP, "std::collections::HashSet::from_iter([1]).union(std::collections::HashSet::new()).next()").ours(next_of_union),
-];
+const UNION: &[Function] = &[protocol(
+    &Protocol::NEXT,
+    Cost::AsItGoes,
+    LOOKS_UP,
+    "std::collections::HashSet::from_iter([1]).union(std::collections::HashSet::new()).next()",
+)
+.ours(next_of_union)];
 
 /// `::std::collections::hash_set`
 pub(super) static TABLE: Table = Table {

@@ -7,8 +7,8 @@
 
 use std::cmp::Ordering;
 
-use rune::runtime::{Function, Value, Vec as RuneVec, VmError};
 use rune::FromValue;
+use rune::runtime::{Function, Value, Vec as RuneVec, VmError};
 
 use super::compare;
 use super::native::arguments;

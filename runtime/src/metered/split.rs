@@ -4,10 +4,10 @@
 //! separator at every letter. This one cuts in the same places and charges as it reads.
 
 use rune::Any;
+use rune::ToValue;
 use rune::alloc::String;
 use rune::alloc::clone::TryClone;
 use rune::runtime::{Function as RuneFunction, Protocol, Ref, TypeHash, Value, VmError};
-use rune::ToValue;
 
 use super::cost::Cost;
 use super::native::arguments;
@@ -51,9 +51,7 @@ impl Separator {
         Ok(match self {
             Separator::Text(text) => tail.starts_with(text.as_str()).then_some(text.len()),
             Separator::Letter(wanted) => (letter == *wanted).then_some(letter.len_utf8()),
-            Separator::Test(test) => {
-                test.call::<bool>((letter,)).into_result()?.then_some(letter.len_utf8())
-            }
+            Separator::Test(test) => test.call::<bool>((letter,)).into_result()?.then_some(letter.len_utf8()),
         })
     }
 }
@@ -67,11 +65,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         r#"let it = "a,b".split(","); (it.next(), it.next(), it.next())"#,
     )
     .ours(next),
-    free_protocol(
-        &Protocol::SIZE_HINT,
-        r#""a,b".split(",").size_hint()"#,
-    )
-    .ours(|_| Ok((0usize, None::<usize>).to_value()?)),
+    free_protocol(&Protocol::SIZE_HINT, r#""a,b".split(",").size_hint()"#)
+        .ours(|_| Ok((0usize, None::<usize>).to_value()?)),
 ];
 
 /// `String::split` and `String::split_str`

@@ -39,8 +39,9 @@ impl Name {
     pub(super) fn hash(&self, of: Hash) -> Hash {
         match self {
             Name::Of(name) => Hash::associated_function(of, *name),
-            Name::With(name, parameter) => Hash::associated_function(of, *name)
-                .with_function_parameters(Hash::parameters([*parameter])),
+            Name::With(name, parameter) => {
+                Hash::associated_function(of, *name).with_function_parameters(Hash::parameters([*parameter]))
+            }
             Name::Protocol(protocol) => Hash::associated_function(of, protocol.hash),
         }
     }

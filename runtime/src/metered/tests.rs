@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use quotas::units::Fuel;
 use rune::runtime::{RuntimeContext, VmError};
-use rune::{Context, Hash, Source, Sources, Unit, Value, Vm};
+use rune::{Context, Hash, Module, Source, Sources, Unit, Value, Vm};
 
 use super::table::UNREACHED;
 use super::{DOUBLE_ENDED, ITERATOR, coverage, install, names, tables};
 use crate::fuel::{Meter, Stop, now_nanos};
+use crate::weigh::weigh_through;
 
 struct Library {
     names: Context,
@@ -23,9 +24,14 @@ struct Library {
 }
 
 static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
-    let names = names().unwrap();
+    let mut names = names().unwrap();
     let mut metered = Context::new();
     install(&mut metered).unwrap();
+    for context in [&mut names, &mut metered] {
+        let mut module = Module::with_crate("callboard").unwrap();
+        module.raw_function("__w", weigh_through).build().unwrap();
+        context.install(module).unwrap();
+    }
     let (original, metered) = (Arc::new(names.runtime().unwrap()), Arc::new(metered.runtime().unwrap()));
     Library { names, original, metered }
 });
@@ -36,8 +42,7 @@ fn compile(body: &str) -> Result<Arc<Unit>, String> {
     let text = format!("struct Pair {{ a, b }} pub {is_async}fn main() {{ {body} }}");
     sources.insert(Source::memory(text).unwrap()).unwrap();
     let mut found = rune::Diagnostics::new();
-    let unit =
-        rune::prepare(&mut sources).with_context(&LIBRARY.names).with_diagnostics(&mut found).build();
+    let unit = rune::prepare(&mut sources).with_context(&LIBRARY.names).with_diagnostics(&mut found).build();
     unit.map(Arc::new).map_err(|_| format!("{body}\n{found:?}"))
 }
 
@@ -121,6 +126,14 @@ fn every_row_says_why_and_no_function_has_two() {
     }
 }
 
+#[test]
+fn what_is_weighed_comes_through_as_it_is() {
+    for value in ["1", "[1, #{ a: (2, 'x') }]", "Pair { a: 1, b: [2] }", "\"text\"", "None", "()"] {
+        let weighed = compile(&format!("::callboard::__w({value})")).unwrap();
+        assert_eq!(run(&weighed, &LIBRARY.metered), run(&compile(value).unwrap(), &LIBRARY.metered));
+    }
+}
+
 /// What a script did before it was stopped.
 #[derive(Debug)]
 struct Ended {
@@ -173,7 +186,10 @@ const HOSTILE: &[(&str, &str)] = &[
     ("skip", "(0..1000000000000).iter().skip(999999999999).next()"),
     ("find", "(0..1000000000000).iter().find(i64::is_negative)"),
     ("any", "(0..1000000000000).iter().any(i64::is_negative)"),
-    ("all", "(0..1000000000000).iter().map(i64::abs).all(i64::is_positive); (1..1000000000000).iter().all(i64::is_positive)"),
+    (
+        "all",
+        "(0..1000000000000).iter().map(i64::abs).all(i64::is_positive); (1..1000000000000).iter().all(i64::is_positive)",
+    ),
     ("filter of a native function", "(0..1000000000000).iter().filter(i64::is_negative).next()"),
     ("filter_map", "(0..1000000000000).iter().filter_map(|n| None).next()"),
     ("flat_map", "(0..1000000000000).iter().flat_map(|n| []).next()"),
@@ -206,42 +222,117 @@ const HOSTILE: &[(&str, &str)] = &[
     ("map extend", "std::collections::HashMap::new().extend((0..).iter().enumerate())"),
     ("resize", "let v = []; v.resize(1000000000000, 0)"),
     ("resize with clones", "let v = []; v.resize(1000000000000, [])"),
-    ("compare with an endless iterator", "let v = []; v.resize(400000, 0); for i in 0..1000 { v == v.iter().chain(0..); v.iter().chain([1]).collect::<Vec>() == v; }"),
+    (
+        "compare with an endless iterator",
+        "let v = []; v.resize(400000, 0); for i in 0..1000 { v == v.iter().chain(0..); v.iter().chain([1]).collect::<Vec>() == v; }",
+    ),
     ("sort", "let v = (0..200000).iter().rev().collect::<Vec>(); loop { v.sort(); }"),
     ("sort_by", "let v = (0..200000).iter().collect::<Vec>(); loop { v.sort_by(i64::cmp); }"),
-    ("sort of shared structs", "let a = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; } [a, a].sort()"),
+    (
+        "sort of shared structs",
+        "let a = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; } [a, a].sort()",
+    ),
     ("sort of shared vectors", "let a = [0]; for i in 0..50 { a = [a, a]; } [a, a, a].sort()"),
-    ("cmp of shared vectors", "let a = [0]; let b = [0]; for i in 0..50 { a = [a, a]; b = [b, b]; } a.cmp(b)"),
+    (
+        "cmp of shared vectors",
+        "let a = [0]; let b = [0]; for i in 0..50 { a = [a, a]; b = [b, b]; } a.cmp(b)",
+    ),
     ("eq of shared vectors", "let a = [0]; let b = [0]; for i in 0..50 { a = [a, a]; b = [b, b]; } a == b"),
-    ("partial_cmp of shared tuples", "let a = (0,); let b = (0,); for i in 0..50 { a = (a, a); b = (b, b); } a < b"),
-    ("eq of shared objects", "let a = #{}; let b = #{}; for i in 0..50 { a = #{ x: a, y: a }; b = #{ x: b, y: b }; } a == b"),
-    ("eq of shared options", "let a = Some(0); let b = Some(0); for i in 0..50 { a = Some((a, a)); b = Some((b, b)); } a == b"),
-    ("eq of structs in a vector", "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } [a] == [b]"),
-    ("eq of structs in a map", "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } std::collections::HashMap::from_iter([(1, a)]) == std::collections::HashMap::from_iter([(1, b)])"),
-    ("eq of structs in a deque", "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } std::collections::VecDeque::from_iter([a]) == std::collections::VecDeque::from_iter([b])"),
-    ("eq of structs in an option", "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } Some(a) == Some(b)"),
-    ("max of structs", "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } std::cmp::max(a, b)"),
-    ("structs as ends of a range", "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } (a..b).contains(b)"),
+    (
+        "partial_cmp of shared tuples",
+        "let a = (0,); let b = (0,); for i in 0..50 { a = (a, a); b = (b, b); } a < b",
+    ),
+    (
+        "eq of shared objects",
+        "let a = #{}; let b = #{}; for i in 0..50 { a = #{ x: a, y: a }; b = #{ x: b, y: b }; } a == b",
+    ),
+    (
+        "eq of shared options",
+        "let a = Some(0); let b = Some(0); for i in 0..50 { a = Some((a, a)); b = Some((b, b)); } a == b",
+    ),
+    (
+        "eq of structs in a vector",
+        "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } [a] == [b]",
+    ),
+    (
+        "eq of structs in a map",
+        "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } std::collections::HashMap::from_iter([(1, a)]) == std::collections::HashMap::from_iter([(1, b)])",
+    ),
+    (
+        "eq of structs in a deque",
+        "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } std::collections::VecDeque::from_iter([a]) == std::collections::VecDeque::from_iter([b])",
+    ),
+    (
+        "eq of structs in an option",
+        "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } Some(a) == Some(b)",
+    ),
+    (
+        "max of structs",
+        "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } std::cmp::max(a, b)",
+    ),
+    (
+        "structs as ends of a range",
+        "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } (a..b).contains(b)",
+    ),
     ("hash", "let a = [0]; for i in 0..50 { a = [a, a]; } std::ops::hash(a)"),
     ("hash of an option", "let a = (0,); for i in 0..50 { a = (a, a); } std::ops::hash(Some(a))"),
-    ("a shared key", "let a = (0,); for i in 0..50 { a = (a, a); } std::collections::HashMap::new().insert(a, 1)"),
-    ("a shared member", "let a = (0,); for i in 0..50 { a = (a, a); } std::collections::HashSet::new().insert(a)"),
-    ("a shared key that is looked up", "let a = (0,); for i in 0..50 { a = (a, a); } std::collections::HashMap::from_iter([(1, 1)]).get(a)"),
-    ("collecting shared keys", "let a = (0,); for i in 0..50 { a = (a, a); } [(a, 1)].iter().collect::<std::collections::HashMap>()"),
-    ("keys that grew after they were inserted", "let v = []; let m = std::collections::HashMap::new(); for i in 0..7168 { m.insert((i, v), 0); } v.resize(300000, 0); m.insert(0, 0); for i in 0..7200 { m.insert(i, 0); }"),
-    ("members that grew, in a difference", "let v = []; let s = std::collections::HashSet::new(); for i in 0..7000 { s.insert((i, v)); } let d = s.difference(std::collections::HashSet::from_iter([1])); v.resize(300000, 0); d.count()"),
-    ("members that grew, in an intersection", "let v = []; let s = std::collections::HashSet::new(); for i in 0..7000 { s.insert((i, v)); } let o = s.clone(); o.insert((0 - 1, v)); v.resize(300000, 0); s.intersection(o).count()"),
-    ("members that grew, in a union", "let v = []; let s = std::collections::HashSet::new(); for i in 0..7000 { s.insert((i, v)); } let o = s.clone(); o.insert((0 - 1, v)); v.resize(300000, 0); s.union(o).count()"),
-    ("eq of maps with keys that grew", "let v = []; let m = std::collections::HashMap::new(); for i in 0..7000 { m.insert((i, v), 0); } let n = m.clone(); v.resize(300000, 0); m == n"),
+    (
+        "a shared key",
+        "let a = (0,); for i in 0..50 { a = (a, a); } std::collections::HashMap::new().insert(a, 1)",
+    ),
+    (
+        "a shared member",
+        "let a = (0,); for i in 0..50 { a = (a, a); } std::collections::HashSet::new().insert(a)",
+    ),
+    (
+        "a shared key that is looked up",
+        "let a = (0,); for i in 0..50 { a = (a, a); } std::collections::HashMap::from_iter([(1, 1)]).get(a)",
+    ),
+    (
+        "collecting shared keys",
+        "let a = (0,); for i in 0..50 { a = (a, a); } [(a, 1)].iter().collect::<std::collections::HashMap>()",
+    ),
+    (
+        "keys that grew after they were inserted",
+        "let v = []; let m = std::collections::HashMap::new(); for i in 0..7168 { m.insert((i, v), 0); } v.resize(300000, 0); m.insert(0, 0); for i in 0..7200 { m.insert(i, 0); }",
+    ),
+    (
+        "members that grew, in a difference",
+        "let v = []; let s = std::collections::HashSet::new(); for i in 0..7000 { s.insert((i, v)); } let d = s.difference(std::collections::HashSet::from_iter([1])); v.resize(300000, 0); d.count()",
+    ),
+    (
+        "members that grew, in an intersection",
+        "let v = []; let s = std::collections::HashSet::new(); for i in 0..7000 { s.insert((i, v)); } let o = s.clone(); o.insert((0 - 1, v)); v.resize(300000, 0); s.intersection(o).count()",
+    ),
+    (
+        "members that grew, in a union",
+        "let v = []; let s = std::collections::HashSet::new(); for i in 0..7000 { s.insert((i, v)); } let o = s.clone(); o.insert((0 - 1, v)); v.resize(300000, 0); s.union(o).count()",
+    ),
+    (
+        "eq of maps with keys that grew",
+        "let v = []; let m = std::collections::HashMap::new(); for i in 0..7000 { m.insert((i, v), 0); } let n = m.clone(); v.resize(300000, 0); m == n",
+    ),
     ("debug of shared vectors", r#"let a = [0]; for i in 0..50 { a = [a, a]; } format!("{:?}", a)"#),
     ("debug of shared objects", r#"let a = #{}; for i in 0..50 { a = #{ x: a, y: a }; } format!("{:?}", a)"#),
-    ("debug of shared structs", r#"let a = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; } format!("{:?}", [a])"#),
+    (
+        "debug of shared structs",
+        r#"let a = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; } format!("{:?}", [a])"#,
+    ),
     ("debug of shared results", r#"let a = Ok(0); for i in 0..50 { a = Ok((a, a)); } Err(a).unwrap()"#),
     ("clone of shared options", "let a = Some((0,)); for i in 0..50 { a = Some((a, a)); } a.clone()"),
     ("chars", "let s = \"x\"; for i in 0..22 { s = s + s; } loop { s.chars().count(); }"),
-    ("split by a native function", "let s = \"x\"; for i in 0..22 { s = s + s; } loop { s.split(char::is_whitespace).next(); }"),
-    ("split_once by a native function", "let s = \"x\"; for i in 0..22 { s = s + s; } loop { s.split_once(char::is_whitespace); }"),
-    ("split by a long text", "let s = \"x\"; for i in 0..21 { s = s + s; } let p = s + \"y\"; s.split(p).next()"),
+    (
+        "split by a native function",
+        "let s = \"x\"; for i in 0..22 { s = s + s; } loop { s.split(char::is_whitespace).next(); }",
+    ),
+    (
+        "split_once by a native function",
+        "let s = \"x\"; for i in 0..22 { s = s + s; } loop { s.split_once(char::is_whitespace); }",
+    ),
+    (
+        "split by a long text",
+        "let s = \"x\"; for i in 0..21 { s = s + s; } let p = s + \"y\"; s.split(p).next()",
+    ),
     ("replace that grows without end", "let s = \"x\"; for i in 0..20 { s = s + s; } s.replace(\"x\", s)"),
     ("replace", "let s = \"x\"; for i in 0..20 { s = s + s; } loop { s.replace(\"x\", \"yy\"); }"),
     ("contains", "let s = \"x\"; for i in 0..22 { s = s + s; } loop { s.contains(\"xxxxxxxxy\"); }"),
@@ -252,11 +343,21 @@ const HOSTILE: &[(&str, &str)] = &[
     ("template", "let s = \"x\"; for i in 0..18 { s = s + s; } loop { `${s}${s}`; }"),
     ("text eq", "let s = \"x\"; for i in 0..21 { s = s + s; } let t = s.clone(); loop { s == t; }"),
     ("text clone", "let s = \"x\"; for i in 0..21 { s = s + s; } loop { s.clone(); }"),
-    ("bytes", "let s = \"x\"; for i in 0..21 { s = s + s; } let b = s.as_bytes(); loop { b.remove(0); b.push(b'x'); b == b; }"),
+    (
+        "bytes",
+        "let s = \"x\"; for i in 0..21 { s = s + s; } let b = s.as_bytes(); loop { b.remove(0); b.push(b'x'); b == b; }",
+    ),
     ("vec remove", "let v = []; v.resize(400000, 0); loop { v.remove(0); v.insert(0, 1); }"),
     ("vec slices", "let v = []; v.resize(200000, 0); loop { v[1..]; v.get(..); v.clone(); }"),
-    ("deque rotation", "let d = std::collections::VecDeque::from_iter(0..200000); loop { d.rotate_left(100000); }"),
+    (
+        "deque rotation",
+        "let d = std::collections::VecDeque::from_iter(0..200000); loop { d.rotate_left(100000); }",
+    ),
     ("generator", "let g = || { for i in 0..1000000000000 { yield i; } }; g().iter().count()"),
+    (
+        "an operator on shared structs, weighed by the instrumenter",
+        "let a = Pair { a: 0, b: 0 }; let b = Pair { a: 0, b: 0 }; for i in 0..50 { a = Pair { a, b: a }; b = Pair { a: b, b }; } ::callboard::__w(a) == ::callboard::__w(b)",
+    ),
     ("a vector that holds itself", "let v = []; v.push(v); v == v; format!(\"{:?}\", v)"),
 ];
 

@@ -112,9 +112,13 @@ pub(super) static TABLE: Table = Table {
     path: &["string"],
     types: &[
         Type::new::<String>("String", &[&[Trait::Clone], ORDER], STRING),
-        Type::new::<stand_in::Chars>("Chars", &[BOTH_ENDS], steps! {
-            r#""abc".chars()"#: NEXT "next" NEXT_BACK "next_back"
-        }),
+        Type::new::<stand_in::Chars>(
+            "Chars",
+            &[BOTH_ENDS],
+            steps! {
+                r#""abc".chars()"#: NEXT "next" NEXT_BACK "next_back"
+            },
+        ),
         Type::new::<split::Split>("Split", &[FORWARD], split::FUNCTIONS),
     ],
     functions: &[],

@@ -7,7 +7,8 @@
 use rune::alloc::String;
 use rune::compile::ContextError;
 use rune::runtime::{
-    Function, InstAddress, Memory, Object, OwnedTuple, Protocol, TypeHash, Value, Vec as RuneVec, VmError, VmResult,
+    Function, InstAddress, Memory, Object, OwnedTuple, Protocol, TypeHash, Value, Vec as RuneVec, VmError,
+    VmResult,
 };
 use rune::{FromValue, Hash, Module, Params, ToValue};
 
@@ -76,7 +77,10 @@ pub static ITERATOR: &[TraitFunction] = &[
     adaptor("enumerate", "['a', 'b'].iter().enumerate().collect::<Vec>()"),
     adaptor("filter", "[1, 2, 3].iter().filter(|n| n > 1).collect::<Vec>()"),
     adaptor("map", "[1, 2, 3].iter().map(|n| n + 1).collect::<Vec>()"),
-    adaptor("filter_map", "[1, 2].iter().filter_map(|n| if n > 1 { Some(n) } else { None }).collect::<Vec>()"),
+    adaptor(
+        "filter_map",
+        "[1, 2].iter().filter_map(|n| if n > 1 { Some(n) } else { None }).collect::<Vec>()",
+    ),
     adaptor("flat_map", "[1, 2].iter().flat_map(|n| [n, n]).collect::<Vec>()"),
     adaptor("peekable", "let it = [1, 2].iter().peekable(); (it.peek(), it.next())"),
     adaptor("skip", "[1, 2, 3].iter().skip(1).collect::<Vec>()"),
@@ -89,21 +93,9 @@ pub static ITERATOR: &[TraitFunction] = &[
     consumer("any", any, "([1, 2].iter().any(|n| n > 1), [1].iter().any(|n| n > 1))"),
     consumer("all", all, "([1, 2].iter().all(|n| n > 1), [2].iter().all(|n| n > 1))"),
     into::<RuneVec>("collect", collect_vec, "(1..4).iter().collect::<Vec>()"),
-    into::<VecDeque>(
-        "collect",
-        collect_deque,
-        "(1..4).iter().collect::<std::collections::VecDeque>()",
-    ),
-    into::<HashSet>(
-        "collect",
-        collect_set,
-        "[1, 1].iter().collect::<std::collections::HashSet>()",
-    ),
-    into::<HashMap>(
-        "collect",
-        collect_map,
-        "[(1, 2)].iter().collect::<std::collections::HashMap>()",
-    ),
+    into::<VecDeque>("collect", collect_deque, "(1..4).iter().collect::<std::collections::VecDeque>()"),
+    into::<HashSet>("collect", collect_set, "[1, 1].iter().collect::<std::collections::HashSet>()"),
+    into::<HashMap>("collect", collect_map, "[(1, 2)].iter().collect::<std::collections::HashMap>()"),
     into::<Object>("collect", collect_object, r#"[("a", 2)].iter().collect::<Object>()"#),
     into::<OwnedTuple>("collect", collect_tuple, "(1..4).iter().collect::<Tuple>()"),
     into::<String>("collect", collect_text, r#"['a', "bc"].iter().collect::<String>()"#),
@@ -166,9 +158,9 @@ pub(super) fn define(module: &mut Module) -> Result<(), ContextError> {
     })?;
     for function in ITERATOR {
         match function.parameter {
-            Some(parameter) => drop(iterator.function(Params::new(function.name, [parameter]))?),
-            None => drop(iterator.function(function.name)?),
-        }
+            Some(parameter) => iterator.function(Params::new(function.name, [parameter]))?,
+            None => iterator.function(function.name)?,
+        };
     }
     for name in ["next", "nth", "size_hint"] {
         iterator.function(name)?;

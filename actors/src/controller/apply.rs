@@ -1,0 +1,203 @@
+//! Applying: the one way in which routes change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix::{Handler, Message, MessageResult};
+use quotas::guards::{EndpointGuard, TeamGuard};
+use quotas::limits::EndpointLimits;
+use quotas::scope::{EndpointId, ScriptId};
+use quotas::units::Moment;
+use runtime::fuel::now_nanos;
+use runtime::host::call::{Setting, Settings};
+use runtime::manifest::{ConfigValue, EndpointSpec};
+use runtime::unit::Entry;
+
+use super::Controller;
+use super::prepare::{Active, Prepared};
+use crate::events::Event;
+use crate::routes::{EndpointEntry, Routes, claims};
+use crate::storage::Head;
+use crate::units::UnitFailure;
+
+/// How many guards of endpoints that are gone are kept, so that deploying them again gives no fresh burst.
+const GONE_MAX: usize = 1_024;
+
+/// A script as it is served.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// The head that was applied.
+    pub(crate) head: Head,
+    /// What answers.
+    pub(crate) entries: Vec<Arc<EndpointEntry>>,
+    /// Endpoints that could not be taken, and why.
+    pub(crate) refused: Vec<(EndpointSpec, UnitFailure)>,
+    /// A newer step that could not be taken, and why.
+    pub(crate) problem: Option<(u64, UnitFailure)>,
+}
+
+/// What applying did.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// What answers now.
+    pub(crate) endpoints: Vec<EndpointId>,
+    /// What answered before and does no more.
+    pub(crate) removed: Vec<EndpointId>,
+    /// The routes that the script had and has no more.
+    pub(crate) released: Vec<String>,
+}
+
+/// Those who changed a script, here or by the watch: serve it so. An older step than the one served changes
+/// nothing.
+#[derive(Debug, Message)]
+#[rtype(result = "Applied")]
+pub(crate) struct Apply(pub(crate) Prepared);
+
+impl Handler<Apply> for Controller {
+    type Result = MessageResult<Apply>;
+
+    fn handle(&mut self, Apply(prepared): Apply, _: &mut Self::Context) -> Self::Result {
+        let applied = self.take(prepared);
+        self.publish();
+        MessageResult(applied)
+    }
+}
+
+/// The start of the node: serve all of these.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct ApplyAll(pub(crate) Vec<Prepared>);
+
+impl Handler<ApplyAll> for Controller {
+    type Result = ();
+
+    fn handle(&mut self, ApplyAll(all): ApplyAll, _: &mut Self::Context) {
+        for prepared in all {
+            self.take(prepared);
+        }
+        self.publish();
+    }
+}
+
+impl Controller {
+    fn publish(&self) {
+        let entries = self.scripts.values().flat_map(|live| &live.entries).cloned();
+        self.shared.routes.store(Arc::new(Routes::new(entries)));
+    }
+
+    fn take(&mut self, prepared: Prepared) -> Applied {
+        let Prepared { script, head, active } = prepared;
+        let before = self.scripts.remove(&script);
+        if let Some(live) = before.as_ref().filter(|live| live.head.seq >= head.seq) {
+            let endpoints = live.entries.iter().map(|entry| entry.id.clone()).collect();
+            self.scripts.extend(before.map(|live| (script, live)));
+            return Applied { endpoints, ..Applied::default() };
+        }
+        let before = before.map(|live| live.entries).unwrap_or_default();
+        let had: Vec<String> = before.iter().flat_map(|entry| entry.claims()).collect();
+        had.iter().for_each(|route| drop(self.claims.remove(route)));
+        let (mut entries, mut refused) = (Vec::new(), Vec::new());
+        if let Some(active) = active {
+            let now = Moment::from_nanos(now_nanos());
+            for spec in &active.manifest.endpoints {
+                match self.entry(&script, &head, &active, spec, now) {
+                    Ok(entry) => entries.push(Arc::new(entry)),
+                    Err(failure) => {
+                        let endpoint = EndpointId { script: script.clone(), name: spec.name.clone() };
+                        Event::EndpointRejected { endpoint: &endpoint, code: failure.code }.tell();
+                        refused.push((spec.clone(), failure));
+                    }
+                }
+            }
+            // Until here somebody had to hold it, or the cell would be empty already.
+            drop(active.unit);
+        }
+        let applied = Applied {
+            endpoints: entries.iter().map(|entry| entry.id.clone()).collect(),
+            removed: before
+                .iter()
+                .filter(|old| entries.iter().all(|new| new.id != old.id))
+                .map(|old| old.id.clone())
+                .collect(),
+            released: had.into_iter().filter(|route| !self.claims.contains_key(route)).collect(),
+        };
+        Event::DeployApplied { script: &script, seq: head.seq, endpoints: entries.len() }.tell();
+        self.scripts.insert(script, Live { head, entries, refused, problem: None });
+        self.forget_guards();
+        applied
+    }
+
+    /// The entry of one endpoint, which has its routes from now on.
+    fn entry(
+        &mut self,
+        script: &ScriptId,
+        head: &Head,
+        active: &Active,
+        spec: &EndpointSpec,
+        now: Moment,
+    ) -> Result<EndpointEntry, UnitFailure> {
+        if let Some((route, owner)) =
+            claims(spec).find_map(|route| self.claims.get(&route).map(|owner| (route, owner)))
+        {
+            let detail = format!("{route} is answered by {owner}");
+            return Err(UnitFailure { code: "route.conflict", detail });
+        }
+        self.claims.extend(claims(spec).map(|route| (route, script.clone())));
+        let id = EndpointId { script: script.clone(), name: spec.name.clone() };
+        let limits = self.shared.policy.endpoint(&spec.limits);
+        let guard = self.guard(&id, &limits, now);
+        let services: BTreeMap<_, _> = spec
+            .services
+            .iter()
+            .filter_map(|name| self.shared.services.get(name).map(|known| (name.clone(), Arc::clone(known))))
+            .collect();
+        Ok(EndpointEntry {
+            id,
+            revision: active.revision,
+            seq: head.seq,
+            bundle: active.bundle,
+            entry: Entry::new(spec.handler.module(), spec.handler.function()),
+            limits,
+            guard,
+            services: Arc::new(services),
+            settings: Arc::new(settings(spec)),
+            unit: Arc::clone(&active.cell),
+            parameters: spec.path.parameters().map(Arc::from).collect(),
+            spec: spec.clone(),
+        })
+    }
+
+    fn guard(&mut self, id: &EndpointId, limits: &EndpointLimits, now: Moment) -> Arc<EndpointGuard> {
+        if let Some(guard) = self.guards.get(id) {
+            guard.apply(limits, now);
+            return Arc::clone(guard);
+        }
+        let policy = &self.shared.policy;
+        let team = self
+            .teams
+            .entry(id.team().clone())
+            .or_insert_with(|| Arc::new(TeamGuard::new(id.team().clone(), policy)));
+        let guard = Arc::new(EndpointGuard::new(id.clone(), Arc::clone(team), limits));
+        self.guards.insert(id.clone(), Arc::clone(&guard));
+        guard
+    }
+
+    /// Endpoints that come and go under ever new names must not fill the memory.
+    fn forget_guards(&mut self) {
+        let served: usize = self.scripts.values().map(|live| live.entries.len()).sum();
+        if self.guards.len() > served + GONE_MAX {
+            // Whoever uses a guard has it too.
+            self.guards.retain(|_, guard| Arc::strong_count(guard) > 1);
+            self.teams.retain(|_, guard| Arc::strong_count(guard) > 1);
+        }
+    }
+}
+
+fn settings(spec: &EndpointSpec) -> Settings {
+    let setting = |value: &ConfigValue| match value {
+        ConfigValue::Text(text) => Setting::Text(text.clone()),
+        ConfigValue::Integer(number) => Setting::Integer(*number),
+        ConfigValue::Flag(flag) => Setting::Bool(*flag),
+    };
+    spec.config.iter().map(|(name, value)| (name.clone(), setting(value))).collect()
+}

@@ -1,0 +1,224 @@
+//! Events: what happened on a node, each at one place the log's line and the counter.
+//!
+//! Invariant: an event is told once, in the past tense, with bounded fields; nothing is logged beside it.
+//! Not here: what happens in a single call (`metrics`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quotas::scope::{EndpointId, RevisionNumber, Scope, ScriptId};
+use runtime::bundle::BundleHash;
+use runtime::host::call::{Level, LogLine};
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty),* } = $text:literal, $level:ident;)*) => {
+        /// Something that happened.
+        #[derive(Debug, Clone, Copy)]
+        pub enum Event<'a> {
+            $($(#[$doc])* $name { $($(#[$field_doc])* $field: $kind),* },)*
+        }
+
+        /// The name of every event.
+        pub const NAMES: &[&str] = &[$($text),*];
+
+        static COUNTS: [AtomicU64; NAMES.len()] = [const { AtomicU64::new(0) }; NAMES.len()];
+
+        impl Event<'_> {
+            /// The stable name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name { .. } => $text,)*
+                }
+            }
+
+            fn log(&self) {
+                match self {
+                    $(Self::$name { $($field),* } => tracing::$level!($($field = %$field,)* "{}", $text),)*
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// A script's routes were changed.
+    DeployApplied {
+        /// The script.
+        script: &'a ScriptId,
+        /// The head's sequence number.
+        seq: u64,
+        /// How many endpoints it has now.
+        endpoints: usize
+    } = "deploy applied", info;
+    /// A change of a script was not made.
+    DeployRefused {
+        /// The script.
+        script: &'a ScriptId,
+        /// Why.
+        code: &'static str
+    } = "deploy refused", info;
+    /// What the store says of a script could not be served; what ran before goes on.
+    ScriptRejected {
+        /// The script.
+        script: &'a ScriptId,
+        /// Why.
+        code: &'static str,
+        /// More of it.
+        detail: &'a str
+    } = "script rejected", warn;
+    /// One endpoint of a script could not be served.
+    EndpointRejected {
+        /// The endpoint.
+        endpoint: &'a EndpointId,
+        /// Why.
+        code: &'static str
+    } = "endpoint rejected", warn;
+    /// Something was turned off.
+    SwitchFlipped {
+        /// What.
+        scope: &'a Scope,
+        /// By whom.
+        by: &'a str,
+        /// The count of the scope's changes.
+        generation: u64
+    } = "switch flipped", warn;
+    /// Something was turned on again.
+    SwitchReleased {
+        /// What.
+        scope: &'a Scope,
+        /// By whom.
+        by: &'a str,
+        /// The count of the scope's changes.
+        generation: u64
+    } = "switch released", warn;
+    /// A switch reached the store.
+    SwitchStored {
+        /// What it is about.
+        scope: &'a Scope,
+        /// The count of the scope's changes.
+        generation: u64
+    } = "switch stored", info;
+    /// The journal could not be written.
+    JournalFailed {
+        /// What the file system said.
+        detail: &'a str
+    } = "journal failed", error;
+    /// Lines of the journal could not be read at the start.
+    JournalDamaged {
+        /// How many.
+        lines: usize
+    } = "journal damaged", error;
+    /// A stored unit was not taken.
+    UnitRejected {
+        /// Its bundle.
+        bundle: BundleHash,
+        /// Why.
+        code: &'static str
+    } = "unit rejected", warn;
+    /// A unit was compiled from what is stored.
+    UnitRecompiled {
+        /// Its bundle.
+        bundle: BundleHash
+    } = "unit recompiled", info;
+    /// The store does not answer any more.
+    StoreLost {
+        /// Why.
+        code: &'static str,
+        /// More of it.
+        detail: &'a str
+    } = "store lost", warn;
+    /// The store answers again.
+    StoreFound {
+        /// After how many attempts.
+        attempts: u32
+    } = "store found", info;
+    /// Claims of routes could not be given back; the next change of the script does it.
+    ClaimsKept {
+        /// The script.
+        script: &'a ScriptId,
+        /// Why.
+        code: &'static str
+    } = "claims kept", warn;
+    /// The actor of an endpoint failed and was made anew.
+    EndpointFailed {
+        /// The endpoint.
+        endpoint: &'a EndpointId,
+        /// The revision.
+        revision: RevisionNumber
+    } = "endpoint failed", error;
+    /// An endpoint was set aside.
+    EndpointQuarantined {
+        /// The endpoint.
+        endpoint: &'a EndpointId,
+        /// The revision.
+        revision: RevisionNumber
+    } = "endpoint quarantined", error;
+    /// A quarantine was ended.
+    QuarantineLifted {
+        /// The endpoint.
+        endpoint: &'a EndpointId,
+        /// By whom.
+        by: &'a str
+    } = "quarantine lifted", warn;
+    /// The node takes no calls any more.
+    NodeDrained {
+        /// Its name.
+        node: &'a str
+    } = "node drained", info;
+}
+
+impl Event<'_> {
+    /// Tells it: one line in the log, one more in its counter.
+    pub fn tell(self) {
+        if let Some(place) = NAMES.iter().position(|name| *name == self.name()) {
+            COUNTS[place].fetch_add(1, Ordering::Relaxed);
+        }
+        self.log();
+    }
+}
+
+/// Tells what a script logged in one call, for the team that owns it. It is no event: a script may say much.
+pub(crate) fn script_said(
+    endpoint: &EndpointId,
+    revision: RevisionNumber,
+    request: &str,
+    lines: &[LogLine],
+    dropped: u32,
+) {
+    for LogLine { level, text } in lines {
+        match level {
+            Level::Debug => tracing::debug!(target: "script", %endpoint, %revision, request, "{text}"),
+            Level::Info => tracing::info!(target: "script", %endpoint, %revision, request, "{text}"),
+            Level::Warn => tracing::warn!(target: "script", %endpoint, %revision, request, "{text}"),
+            Level::Error => tracing::error!(target: "script", %endpoint, %revision, request, "{text}"),
+        }
+    }
+    if dropped > 0 {
+        tracing::warn!(target: "script", %endpoint, %revision, request, dropped, "lines dropped");
+    }
+}
+
+/// How often each event happened in this process.
+pub fn counts() -> impl Iterator<Item = (&'static str, u64)> {
+    NAMES.iter().zip(&COUNTS).map(|(name, count)| (*name, count.load(Ordering::Relaxed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_counted_under_its_name() {
+        let count = || counts().find(|(name, _)| *name == "node drained").unwrap().1;
+        let before = count();
+        Event::NodeDrained { node: "a" }.tell();
+        assert!(count() > before);
+    }
+
+    #[test]
+    fn every_event_has_a_name_of_its_own() {
+        let mut names = NAMES.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), NAMES.len());
+    }
+}

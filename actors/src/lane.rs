@@ -1,0 +1,336 @@
+//! Lane: a worker thread's own side of the node. It lets calls in and hands them to the actors of their
+//! endpoints on the same thread.
+//!
+//! Invariant: between admission and answer there is no lock and no other thread, unless the unit is cold.
+//! What a lane keeps is bounded.
+//! Not here: HTTP, bodies, what the answer looks like.
+
+mod actor;
+mod call;
+mod refusals;
+mod registry;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::SendError;
+use actix::{Actor, Addr};
+use arc_swap::Guard;
+use quotas::admission::{self, Ask, Verdict};
+use quotas::refusal::Refusal;
+use quotas::scope::{ClassName, EndpointId};
+use quotas::units::Moment;
+use runtime::fuel::now_nanos;
+use runtime::run::{Cost, Outcome};
+use runtime::unit::Unit;
+use tokio::sync::oneshot;
+
+pub use self::actor::LaneActor;
+pub use self::call::{Admitted, Answered, CallFailure, Incoming};
+pub use self::refusals::Decision;
+use self::refusals::Decisions;
+pub use self::registry::LaneRegistry;
+use crate::endpoint::{Begin, Busy, Endpoint, Waiting};
+use crate::events;
+use crate::metrics::LaneStats;
+use crate::node::Node;
+use crate::routes::{EndpointEntry, Routes};
+use crate::supervisor::EndpointFailed;
+use crate::who::unix_ms;
+
+/// How often a call is handed to a new actor when the one before had failed.
+const ATTEMPTS: u32 = 3;
+/// How long a call waits for a cold unit, at least; the unit is loaded to the end either way.
+const COLD_WAIT: Duration = Duration::from_secs(2);
+
+/// A thread's lane. Its clones are the same lane.
+#[derive(Clone)]
+pub struct Lane(Rc<Inner>);
+
+struct Inner {
+    index: usize,
+    node: Node,
+    actors: RefCell<HashMap<EndpointId, Running>>,
+    waiting: RefCell<HashMap<u64, Waiting>>,
+    tickets: Cell<u64>,
+    stats: RefCell<LaneStats>,
+    decisions: RefCell<Decisions>,
+}
+
+/// An endpoint's actor on this thread.
+struct Running {
+    addr: Addr<Endpoint>,
+    /// The step of the script that its unit belongs to.
+    seq: u64,
+    calls: Rc<Cell<u32>>,
+}
+
+/// The place of a call that waits to begin; given back when nobody waits for it.
+struct Ticket<'a> {
+    lane: &'a Lane,
+    number: u64,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.lane.begin(self.number);
+    }
+}
+
+impl Lane {
+    /// Opens the lane of this thread, which has to be one of actix.
+    pub fn open(node: &Node, index: usize) -> Self {
+        let lane = Self(Rc::new(Inner {
+            index,
+            node: node.clone(),
+            actors: RefCell::default(),
+            waiting: RefCell::default(),
+            tickets: Cell::new(0),
+            stats: RefCell::default(),
+            decisions: RefCell::default(),
+        }));
+        node.shared().lanes.add(LaneActor::new(Rc::downgrade(&lane.0)).start());
+        lane
+    }
+
+    /// Its number.
+    pub fn index(&self) -> usize {
+        self.0.index
+    }
+
+    /// The routes as they are now.
+    pub fn routes(&self) -> Guard<Arc<Routes>> {
+        self.0.node.shared().routes.load()
+    }
+
+    /// Lets a call in, or says why not.
+    ///
+    /// # Errors
+    /// The rule that refused.
+    pub fn admit(
+        &self,
+        entry: &EndpointEntry,
+        class: Option<&ClassName>,
+        client: &[u8],
+    ) -> Result<Admitted, Box<Refusal>> {
+        let shared = self.0.node.shared();
+        let board = shared.board.load();
+        let ask = Ask {
+            board: &board,
+            node: &shared.node,
+            endpoint: &entry.guard,
+            revision: entry.revision,
+            class,
+            client,
+        };
+        let now = Moment::from_nanos(now_nanos());
+        if board.observed(&ask.facts()).is_some() {
+            self.0.stats.borrow_mut().refused(&entry.id, "switch.observed");
+        }
+        match admission::admit(&ask, now, unix_ms()) {
+            Verdict::Admitted(permit) => Ok(Admitted { permit, warning: ask.rate_policy(now) }),
+            Verdict::Refused(refusal) => {
+                self.0.stats.borrow_mut().refused(&entry.id, refusal.code.as_str());
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Runs a call that was let in.
+    pub async fn run(&self, entry: &Arc<EndpointEntry>, admitted: Admitted, incoming: Incoming) -> Answered {
+        let started = Instant::now();
+        let Admitted { permit, warning } = admitted;
+        let request_id = Arc::clone(&incoming.request_id);
+        let (result, cost) = match self.attempt(entry, incoming).await {
+            Ok(outcome) => {
+                events::script_said(
+                    &entry.id,
+                    entry.revision,
+                    &request_id,
+                    &outcome.log,
+                    outcome.log_dropped,
+                );
+                (outcome.result.map_err(CallFailure::Script), outcome.cost)
+            }
+            Err(failure) => (Err(failure), Cost::default()),
+        };
+        let code = result.as_ref().map_or_else(CallFailure::code, |_| "ok");
+        self.0.stats.borrow_mut().ran(&entry.id, code, started.elapsed(), &cost);
+        Answered { result, revision: entry.revision, cost, permit, warning }
+    }
+
+    /// Lets a call in and runs it.
+    ///
+    /// # Errors
+    /// The rule that refused.
+    pub async fn call(
+        &self,
+        entry: &Arc<EndpointEntry>,
+        incoming: Incoming,
+    ) -> Result<Answered, Box<Refusal>> {
+        let admitted = self.admit(entry, incoming.class.as_ref(), &incoming.client)?;
+        Ok(self.run(entry, admitted, incoming).await)
+    }
+
+    /// Keeps a refusal under its decision's id for whoever asks for it later; the oldest is forgotten.
+    pub fn remember(&self, id: String, endpoint: &EndpointId, refusal: Refusal) {
+        self.0.decisions.borrow_mut().keep(Decision {
+            id,
+            endpoint: endpoint.clone(),
+            at_ms: unix_ms(),
+            refusal,
+        });
+    }
+
+    async fn attempt(&self, entry: &Arc<EndpointEntry>, incoming: Incoming) -> Result<Outcome, CallFailure> {
+        let Incoming { request, class, request_id, hops, .. } = incoming;
+        let mut unit = self.cold(entry).await?;
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting {
+            entry: Arc::clone(entry),
+            unit: None,
+            request,
+            class,
+            request_id,
+            hops,
+            answer,
+            busy: None,
+        };
+        let ticket = self.ticket(waiting);
+        for _ in 0..ATTEMPTS {
+            match self.post(entry, unit.take(), ticket.number) {
+                Ok(()) => {
+                    return match answered.await {
+                        Ok(outcome) => outcome.map_err(CallFailure::Refused),
+                        Err(_) => Err(CallFailure::Lost),
+                    };
+                }
+                Err(SendError::Full(_)) => return Err(CallFailure::Refused(refusals::no_room(&entry.id))),
+                Err(SendError::Closed(_)) => {
+                    self.failed(entry);
+                    unit = self.cold(entry).await?;
+                }
+            }
+        }
+        Err(CallFailure::Lost)
+    }
+
+    /// Hands the call to its endpoint's actor, and makes one where there is none.
+    fn post(
+        &self,
+        entry: &Arc<EndpointEntry>,
+        unit: Option<Arc<Unit>>,
+        ticket: u64,
+    ) -> Result<(), SendError<Begin>> {
+        let mut actors = self.0.actors.borrow_mut();
+        let running = match (actors.get_mut(&entry.id), &unit) {
+            (Some(running), _) => running,
+            (None, Some(unit)) => actors.entry(entry.id.clone()).or_insert_with(|| {
+                let calls = Rc::new(Cell::new(0));
+                let actor =
+                    Endpoint::new(self.clone(), Arc::clone(entry), Arc::clone(unit), Rc::clone(&calls));
+                Running { addr: actor.run(), seq: entry.seq, calls }
+            }),
+            (None, None) => return Err(SendError::Closed(Begin(ticket))),
+        };
+        if let Some(waiting) = self.0.waiting.borrow_mut().get_mut(&ticket) {
+            waiting.busy = Some(Busy::new(&running.calls));
+            waiting.unit = unit;
+        }
+        running.addr.try_send(Begin(ticket))?;
+        running.seq = running.seq.max(entry.seq);
+        Ok(())
+    }
+
+    /// The unit, if this thread's actor does not have it already.
+    async fn cold(&self, entry: &Arc<EndpointEntry>) -> Result<Option<Arc<Unit>>, CallFailure> {
+        if self.0.actors.borrow().get(&entry.id).is_some_and(|running| running.seq == entry.seq) {
+            return Ok(None);
+        }
+        let units = &self.0.node.shared().units;
+        if let Some(unit) = units.peek(&entry.unit) {
+            return Ok(Some(unit));
+        }
+        let (units, cell) = (Arc::clone(units), Arc::clone(&entry.unit));
+        let load = actix_rt::spawn(async move { units.load(&cell).await });
+        match tokio::time::timeout(entry.limits.allowance.deadline.max(COLD_WAIT), load).await {
+            Ok(Ok(loaded)) => Ok(Some(loaded?)),
+            Ok(Err(_)) => Err(CallFailure::Lost),
+            Err(_) => Err(CallFailure::Unit {
+                code: "unit.loading",
+                detail: "the unit is still being loaded".to_owned(),
+            }),
+        }
+    }
+
+    /// An actor was found dead: it is forgotten, and the supervisor told.
+    fn failed(&self, entry: &EndpointEntry) {
+        self.forget(&entry.id);
+        let failed = EndpointFailed { endpoint: entry.id.clone(), revision: entry.revision };
+        if let Err(error) = self.0.node.supervisor().try_send(failed) {
+            tracing::error!(endpoint = %entry.id, %error, "supervisor not told of a failed endpoint");
+        }
+    }
+
+    fn ticket(&self, waiting: Waiting) -> Ticket<'_> {
+        let number = self.0.tickets.get();
+        self.0.tickets.set(number.wrapping_add(1));
+        self.0.waiting.borrow_mut().insert(number, waiting);
+        Ticket { lane: self, number }
+    }
+
+    /// The call that waits under a number, which now begins or is given up.
+    pub(crate) fn begin(&self, ticket: u64) -> Option<Waiting> {
+        self.0.waiting.borrow_mut().remove(&ticket)
+    }
+
+    /// Forgets the actor of an endpoint.
+    pub(crate) fn forget(&self, endpoint: &EndpointId) {
+        self.0.actors.borrow_mut().remove(endpoint);
+    }
+
+    /// Why this call may not go on, if a switch says so.
+    pub(crate) fn switched_off(
+        &self,
+        entry: &EndpointEntry,
+        class: Option<&ClassName>,
+    ) -> Option<Box<Refusal>> {
+        refusals::switched_off(&self.0.node.shared().board.load(), entry, class)
+    }
+}
+
+impl Inner {
+    /// What was counted here so far.
+    fn counted(&self) -> LaneStats {
+        let mut stats = self.stats.borrow().clone();
+        for (endpoint, running) in &*self.actors.borrow() {
+            stats.under_way(endpoint, running.calls.get());
+        }
+        stats
+    }
+
+    fn decision(&self, id: &str) -> Option<Decision> {
+        self.decisions.borrow().find(id)
+    }
+}
+
+type WeakLane = Weak<Inner>;
+
+#[cfg(test)]
+impl Lane {
+    /// Makes the actor of an endpoint fail, and waits until it has.
+    pub(crate) async fn fail(&self, endpoint: &EndpointId) {
+        let addr = self.0.actors.borrow().get(endpoint).map(|running| running.addr.clone());
+        if let Some(addr) = addr {
+            let _ = addr.send(crate::endpoint::Fail).await;
+        }
+    }
+
+    /// How many calls are kept that have not begun.
+    pub(crate) fn kept(&self) -> usize {
+        self.0.waiting.borrow().len()
+    }
+}

@@ -1,0 +1,89 @@
+//! A call on its way through a lane: let in, with what it brings, and what became of it.
+//!
+//! Invariant: a call holds its place from admission until its answer was written, or until it is dropped.
+//! Not here: deciding and running (`lane`), status codes.
+
+use std::sync::Arc;
+
+use quotas::concurrency::Permit;
+use quotas::refusal::{RatePolicy, Refusal};
+use quotas::scope::{ClassName, RevisionNumber};
+use runtime::error::Failure;
+use runtime::host::request::Request;
+use runtime::host::response::Response;
+use runtime::run::Cost;
+
+use crate::units::UnitFailure;
+
+/// A call that was let in, with its place.
+#[derive(Debug)]
+#[must_use = "an admitted call that is dropped gives its place back"]
+pub struct Admitted {
+    pub(super) permit: Permit,
+    pub(super) warning: Option<RatePolicy>,
+}
+
+/// What a call brings.
+pub struct Incoming {
+    /// The request, as the script sees it.
+    pub request: Request,
+    /// The device's class.
+    pub class: Option<ClassName>,
+    /// What tells the client from others.
+    pub client: Box<[u8]>,
+    /// The request's id.
+    pub request_id: Arc<str>,
+    /// How many callboards it came through.
+    pub hops: u32,
+}
+
+/// What became of a call.
+#[derive(Debug)]
+pub struct Answered {
+    /// The answer, or why there is none.
+    pub result: Result<Response, CallFailure>,
+    /// The revision that ran.
+    pub revision: RevisionNumber,
+    /// What it used.
+    pub cost: Cost,
+    /// Its place; to be kept until the body was written.
+    pub permit: Permit,
+    /// The rate that is nearly used up.
+    pub warning: Option<RatePolicy>,
+}
+
+/// Why a call that was let in gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallFailure {
+    /// The script failed, or was stopped.
+    Script(Failure),
+    /// Something was turned off meanwhile, or the thread has no room.
+    Refused(Box<Refusal>),
+    /// There is no unit to run.
+    Unit {
+        /// The stable code.
+        code: &'static str,
+        /// More, for the operator.
+        detail: String,
+    },
+    /// Its actor failed.
+    Lost,
+}
+
+impl CallFailure {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Script(failure) => failure.code(),
+            Self::Refused(refusal) => refusal.code.as_str(),
+            Self::Unit { code, .. } => code,
+            Self::Lost => "endpoint.lost",
+        }
+    }
+}
+
+impl From<UnitFailure> for CallFailure {
+    fn from(failure: UnitFailure) -> Self {
+        Self::Unit { code: failure.code, detail: failure.detail }
+    }
+}

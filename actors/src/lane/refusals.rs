@@ -1,0 +1,92 @@
+//! Refusals that a lane itself makes or remembers.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use quotas::refusal::{Refusal, RefusalCode};
+use quotas::scope::{ClassName, EndpointId, Scope};
+use quotas::switches::{Board, CallFacts};
+
+use crate::routes::EndpointEntry;
+
+/// How many decisions a lane remembers.
+const DECISIONS_MAX: usize = 1_024;
+/// When to come back to a thread without room.
+const BACK_AFTER: Duration = Duration::from_millis(100);
+
+/// A refusal that a device was told the id of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Its id.
+    pub id: String,
+    /// What was called.
+    pub endpoint: EndpointId,
+    /// When, in Unix milliseconds.
+    pub at_ms: u64,
+    /// Why it was refused.
+    pub refusal: Refusal,
+}
+
+/// The last decisions of a lane.
+#[derive(Debug, Default)]
+pub(super) struct Decisions(VecDeque<Decision>);
+
+impl Decisions {
+    pub(super) fn keep(&mut self, decision: Decision) {
+        if self.0.len() >= DECISIONS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(decision);
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<Decision> {
+        self.0.iter().rev().find(|decision| decision.id == id).cloned()
+    }
+}
+
+pub(super) fn switched_off(
+    board: &Board,
+    entry: &EndpointEntry,
+    class: Option<&ClassName>,
+) -> Option<Box<Refusal>> {
+    let facts = CallFacts { endpoint: &entry.id, revision: entry.revision, class };
+    let switch = board.verdict(&facts)?;
+    Some(Box::new(Refusal {
+        since: Some(switch.since),
+        until: switch.until,
+        by: Some(switch.by.clone()),
+        reason: Some(switch.reason.clone()),
+        ..Refusal::new(RefusalCode::SwitchOff, "switch", switch.scope.clone())
+    }))
+}
+
+pub(super) fn no_room(endpoint: &EndpointId) -> Box<Refusal> {
+    let scope = Scope::Endpoint(endpoint.clone());
+    Box::new(Refusal {
+        retry_after: Some(BACK_AFTER),
+        ..Refusal::new(RefusalCode::LaneFull, "lane.mailbox", scope)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_decision_is_forgotten_first() {
+        let mut decisions = Decisions::default();
+        let endpoint = EndpointId::parse("tv/home/home").unwrap();
+        for number in 0..=DECISIONS_MAX {
+            let refusal = *no_room(&endpoint);
+            decisions.keep(Decision {
+                id: number.to_string(),
+                endpoint: endpoint.clone(),
+                at_ms: 0,
+                refusal,
+            });
+        }
+        assert!(decisions.find("0").is_none());
+        assert_eq!(decisions.find("1").map(|decision| decision.endpoint), Some(endpoint));
+        assert_eq!(decisions.0.len(), DECISIONS_MAX);
+    }
+}

@@ -1,0 +1,57 @@
+//! The lanes of a node, for those who ask all of them.
+
+use std::sync::{Mutex, PoisonError};
+
+use actix::Addr;
+use futures_util::future::join_all;
+
+use super::actor::{Counted, FindDecision, Wake};
+use super::{Decision, LaneActor};
+use crate::metrics::{self, EndpointStats};
+
+/// Which lanes there are.
+#[derive(Debug, Default)]
+pub struct LaneRegistry {
+    lanes: Mutex<Vec<Addr<LaneActor>>>,
+}
+
+impl LaneRegistry {
+    pub(super) fn add(&self, lane: Addr<LaneActor>) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(Addr::connected);
+        lanes.push(lane);
+    }
+
+    fn all(&self) -> Vec<Addr<LaneActor>> {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().filter(|lane| lane.connected()).cloned().collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Wakes the calls that wait, on all lanes, and returns when all have.
+    pub async fn wake(&self) {
+        // A lane that ended has nobody to wake.
+        join_all(self.all().iter().map(|lane| lane.send(Wake))).await;
+    }
+
+    /// What all lanes counted, added up, sorted by endpoint.
+    pub async fn snapshot(&self) -> Vec<EndpointStats> {
+        let counted = join_all(self.all().iter().map(|lane| lane.send(Counted))).await;
+        metrics::merged(counted.into_iter().flatten())
+    }
+
+    /// The refusal that a device was told the id of, if a lane still remembers it.
+    pub async fn decision(&self, id: &str) -> Option<Decision> {
+        let found = join_all(self.all().iter().map(|lane| lane.send(FindDecision(id.to_owned())))).await;
+        found.into_iter().flatten().flatten().next()
+    }
+}

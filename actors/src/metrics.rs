@@ -1,0 +1,154 @@
+//! Metrics: what became of the calls, counted by each lane for itself and added up when somebody asks.
+//!
+//! Invariant: counting takes no lock and no other thread; a lane counts a bounded number of endpoints one by
+//! one and the rest together.
+//! Not here: names and formats for scrapers, what happens beside calls (`events`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use quotas::scope::EndpointId;
+use runtime::run::Cost;
+
+/// How many endpoints a lane counts one by one.
+pub const ENDPOINTS_MAX: usize = 2_000;
+/// The longest time that is told apart, in microseconds.
+const LATENCY_MAX: u64 = 60_000_000;
+
+/// The calls of an endpoint.
+#[derive(Debug, Clone)]
+pub struct EndpointStats {
+    /// Which endpoint; none for all those that are counted together.
+    pub endpoint: Option<EndpointId>,
+    /// How many ended with which code; `ok` for those that were answered.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// How long those took that ran, in microseconds, to two digits.
+    pub latency: Histogram<u64>,
+    /// The fuel that they burnt.
+    pub fuel: u64,
+    /// The time that they held their threads.
+    pub running: Duration,
+    /// The longest time between two looks at the clock.
+    pub longest_gap: Duration,
+    /// How many are under way.
+    pub in_flight: u64,
+}
+
+impl EndpointStats {
+    fn new(endpoint: Option<EndpointId>) -> Self {
+        Self {
+            endpoint,
+            outcomes: BTreeMap::new(),
+            latency: Histogram::new(2).expect("two digits are allowed"),
+            fuel: 0,
+            running: Duration::ZERO,
+            longest_gap: Duration::ZERO,
+            in_flight: 0,
+        }
+    }
+
+    /// Calls that ended, refused ones too.
+    pub fn total(&self) -> u64 {
+        self.outcomes.values().sum()
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (code, count) in &other.outcomes {
+            *self.outcomes.entry(code).or_default() += count;
+        }
+        // Both count up to the same highest value or grow to it.
+        let _ = self.latency.add(&other.latency);
+        self.fuel = self.fuel.saturating_add(other.fuel);
+        self.running += other.running;
+        self.longest_gap = self.longest_gap.max(other.longest_gap);
+        self.in_flight += other.in_flight;
+    }
+}
+
+/// What one lane counted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LaneStats {
+    endpoints: HashMap<EndpointId, EndpointStats>,
+    rest: Option<Box<EndpointStats>>,
+}
+
+impl LaneStats {
+    /// A call that did not run.
+    pub(crate) fn refused(&mut self, endpoint: &EndpointId, code: &'static str) {
+        *self.of(endpoint).outcomes.entry(code).or_default() += 1;
+    }
+
+    /// A call that ran.
+    pub(crate) fn ran(&mut self, endpoint: &EndpointId, code: &'static str, took: Duration, cost: &Cost) {
+        let stats = self.of(endpoint);
+        *stats.outcomes.entry(code).or_default() += 1;
+        let micros = u64::try_from(took.as_micros()).unwrap_or(LATENCY_MAX).min(LATENCY_MAX);
+        stats.latency.saturating_record(micros);
+        stats.fuel = stats.fuel.saturating_add(cost.fuel.get());
+        stats.running += cost.running;
+        stats.longest_gap = stats.longest_gap.max(cost.longest_gap);
+    }
+
+    /// Sets how many calls are under way now.
+    pub(crate) fn under_way(&mut self, endpoint: &EndpointId, calls: u32) {
+        self.of(endpoint).in_flight += u64::from(calls);
+    }
+
+    pub(crate) fn into_all(self) -> Vec<EndpointStats> {
+        self.endpoints.into_values().chain(self.rest.map(|rest| *rest)).collect()
+    }
+
+    fn of(&mut self, endpoint: &EndpointId) -> &mut EndpointStats {
+        if self.endpoints.len() >= ENDPOINTS_MAX && !self.endpoints.contains_key(endpoint) {
+            return self.rest.get_or_insert_with(|| Box::new(EndpointStats::new(None)));
+        }
+        self.endpoints.entry(endpoint.clone()).or_insert_with(|| EndpointStats::new(Some(endpoint.clone())))
+    }
+}
+
+/// Adds up what several lanes counted; sorted by endpoint, those that were counted together first.
+pub(crate) fn merged(lanes: impl IntoIterator<Item = Vec<EndpointStats>>) -> Vec<EndpointStats> {
+    let mut all: BTreeMap<Option<EndpointId>, EndpointStats> = BTreeMap::new();
+    for stats in lanes.into_iter().flatten() {
+        match all.get_mut(&stats.endpoint) {
+            Some(known) => known.add(&stats),
+            None => drop(all.insert(stats.endpoint.clone(), stats)),
+        }
+    }
+    all.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: usize) -> EndpointId {
+        EndpointId::parse(&format!("tv/home/e{number}")).unwrap()
+    }
+
+    #[test]
+    fn lanes_are_added_up() {
+        let (mut one, mut other) = (LaneStats::default(), LaneStats::default());
+        let ms = Duration::from_millis;
+        one.ran(&id(1), "ok", ms(2), &Cost::default());
+        one.refused(&id(1), "rate.exceeded");
+        other.ran(&id(1), "ok", ms(4), &Cost { longest_gap: ms(1), ..Cost::default() });
+        other.ran(&id(2), "ok", Duration::MAX, &Cost::default());
+        other.under_way(&id(1), 3);
+        let all = merged([one.into_all(), other.into_all()]);
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0].outcomes, BTreeMap::from([("ok", 2), ("rate.exceeded", 1)]));
+        assert_eq!((all[0].latency.len(), all[0].in_flight, all[0].longest_gap), (2, 3, ms(1)));
+        assert_eq!(all[1].total(), 1);
+    }
+
+    #[test]
+    fn endpoints_beyond_the_bound_are_counted_together() {
+        let mut lane = LaneStats::default();
+        (0..ENDPOINTS_MAX + 5).for_each(|number| lane.refused(&id(number), "switch.off"));
+        let all = merged([lane.into_all()]);
+        assert_eq!(all.len(), ENDPOINTS_MAX + 1);
+        assert_eq!((all[0].endpoint.as_ref(), all[0].total()), (None, 5));
+    }
+}

@@ -1,0 +1,165 @@
+//! Node: the actors of one process, what they share, and the order in which they start.
+//!
+//! Invariant: each snapshot that all threads read has one writer: the routes the controller, the board the
+//! supervisor. When a start has returned, every switch that was ever acknowledged is in force.
+//! Not here: doors, worker threads, configuration files.
+
+mod start;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::Addr;
+use arc_swap::ArcSwap;
+use quotas::guards::{Condition, NodeGuard};
+use quotas::limits::Policy;
+use quotas::rate::Quota;
+use quotas::scope::{ClassName, ServiceName};
+use quotas::switches::Board;
+use quotas::units::Bytes;
+use runtime::codec::SigningKeys;
+use runtime::host::service::Service;
+
+use crate::controller::Controller;
+use crate::error::StartError;
+use crate::events::Event;
+use crate::lane::LaneRegistry;
+use crate::routes::Routes;
+use crate::storage::Store;
+use crate::supervisor::Supervisor;
+use crate::units::{Compile, Units};
+use crate::watch::Storage;
+
+/// What a node is made of.
+#[derive(Clone)]
+pub struct NodeConfig {
+    /// Its name.
+    pub name: String,
+    /// Defaults and ceilings.
+    pub policy: Policy,
+    /// The rates of classes of devices.
+    pub classes: Vec<(ClassName, Quota)>,
+    /// The services that scripts may call.
+    pub services: BTreeMap<ServiceName, Arc<Service>>,
+    /// The keys that units are signed with.
+    pub keys: SigningKeys,
+    /// What compiles.
+    pub compiler: Arc<dyn Compile>,
+    /// How often the store is asked for changes.
+    pub poll: Duration,
+    /// How often all heads are looked at.
+    pub sweep: Duration,
+    /// The journal of switches, a file.
+    pub journal: PathBuf,
+    /// How much memory units may take that nobody runs.
+    pub cache: Bytes,
+    /// How many failures of an endpoint's actors, within which time, are borne.
+    pub restarts: (u32, Duration),
+}
+
+impl NodeConfig {
+    /// How often the store is asked for changes, where nothing else is said.
+    pub const POLL: Duration = Duration::from_secs(1);
+    /// How often all heads are looked at, where nothing else is said.
+    pub const SWEEP: Duration = Duration::from_secs(60);
+    /// The failures that are borne, where nothing else is said.
+    pub const RESTARTS: (u32, Duration) = (5, Duration::from_secs(60));
+}
+
+/// What the threads of a node share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The node's name.
+    pub name: Arc<str>,
+    /// Which endpoint answers what; the controller writes it.
+    pub routes: ArcSwap<Routes>,
+    /// What is switched off; the supervisor writes it.
+    pub board: ArcSwap<Board>,
+    /// What is counted for the node.
+    pub node: NodeGuard,
+    /// Its lanes.
+    pub lanes: LaneRegistry,
+    /// Its units.
+    pub units: Arc<Units>,
+    /// Defaults and ceilings.
+    pub policy: Policy,
+    /// The services that scripts may call.
+    pub services: BTreeMap<ServiceName, Arc<Service>>,
+    loaded: AtomicBool,
+    tokens: AtomicU64,
+}
+
+impl Shared {
+    /// Whether the heads of all scripts were read since the start. Without the store a node starts without.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    /// Counts the changes of tokens that were seen in the store: read them again when it has moved.
+    pub fn tokens_changed(&self) -> u64 {
+        self.tokens.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_loaded(&self) {
+        self.loaded.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn count_tokens(&self) {
+        self.tokens.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// A node. A cheap handle.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+    store: Arc<dyn Store>,
+    controller: Addr<Controller>,
+    supervisor: Addr<Supervisor>,
+    storage: Addr<Storage>,
+}
+
+impl Node {
+    /// Starts the actors on this thread's arbiter, replays the journal of switches and loads the heads.
+    ///
+    /// # Errors
+    /// The journal cannot be used, or the store is one that this program must not work with. A store that
+    /// does not answer is no error: the node serves what it can and goes on asking.
+    pub async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<Self, StartError> {
+        start::start(config, store).await
+    }
+
+    /// What the threads share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Where revisions, switches and tokens are kept.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Who owns the routes.
+    pub fn controller(&self) -> &Addr<Controller> {
+        &self.controller
+    }
+
+    /// Who owns the switches.
+    pub fn supervisor(&self) -> &Addr<Supervisor> {
+        &self.supervisor
+    }
+
+    /// Who watches the store.
+    pub fn storage(&self) -> &Addr<Storage> {
+        &self.storage
+    }
+
+    /// From now on no call is let in. For good.
+    pub async fn drain(&self) {
+        self.shared.node.set_condition(Condition::Draining);
+        Event::NodeDrained { node: &self.shared.name }.tell();
+    }
+}

@@ -1,0 +1,166 @@
+//! Routes: which endpoint answers a method and a path.
+//!
+//! Invariant: a snapshot never changes; the controller makes a new one and publishes it. A path is matched
+//! and handed on in one canonical form, so that nobody sees a path that the match did not.
+//! Not here: who may have which route (`controller`), who may call it (`quotas`).
+
+mod path;
+mod trie;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use quotas::guards::EndpointGuard;
+use quotas::limits::EndpointLimits;
+use quotas::scope::{EndpointId, RevisionNumber};
+use runtime::bundle::BundleHash;
+use runtime::host::call::Settings;
+use runtime::host::service::Services;
+use runtime::manifest::{EndpointSpec, Method};
+use runtime::route_pattern::Segment;
+use runtime::unit::Entry;
+
+use self::trie::Trie;
+use crate::units::UnitCell;
+
+/// The parameters that a path gave, decoded, in the pattern's order.
+pub type Params = Vec<(Arc<str>, String)>;
+
+/// One endpoint of an active revision.
+#[derive(Debug)]
+pub struct EndpointEntry {
+    /// Its id.
+    pub id: EndpointId,
+    /// The revision that answers.
+    pub revision: RevisionNumber,
+    /// The step of the script that made it active: a higher one is newer.
+    pub seq: u64,
+    /// The bundle of the revision.
+    pub bundle: BundleHash,
+    /// The function that requests enter by.
+    pub entry: Entry,
+    /// What the manifest says.
+    pub spec: EndpointSpec,
+    /// What it may use.
+    pub limits: EndpointLimits,
+    /// What is counted for it; outlives revisions.
+    pub guard: Arc<EndpointGuard>,
+    /// The services that it may call.
+    pub services: Services,
+    /// Its own settings.
+    pub settings: Arc<Settings>,
+    /// Where its unit is, shared by the endpoints of a revision and by all threads.
+    pub unit: Arc<UnitCell>,
+    /// The names of its parameters, made once.
+    pub parameters: Box<[Arc<str>]>,
+}
+
+impl EndpointEntry {
+    /// The routes that it claims: each method with the canonical pattern.
+    pub fn claims(&self) -> impl Iterator<Item = String> {
+        claims(&self.spec)
+    }
+}
+
+/// The routes that an endpoint claims: each method with the canonical pattern.
+pub fn claims(spec: &EndpointSpec) -> impl Iterator<Item = String> {
+    let pattern = spec.path.canonical();
+    spec.methods.iter().map(move |method| format!("{method} {pattern}"))
+}
+
+/// What a method and a path lead to.
+#[derive(Debug)]
+pub enum Found<'a> {
+    /// An endpoint.
+    Route {
+        /// Which.
+        entry: &'a Arc<EndpointEntry>,
+        /// What the path says.
+        params: Params,
+    },
+    /// The path is known, with other methods.
+    Method {
+        /// Those that are known, sorted; `HEAD` where there is `GET`.
+        allowed: Vec<&'a str>,
+    },
+    /// Nothing.
+    None,
+    /// Nothing ever: a path that could be read in two ways. The text says what is wrong with it.
+    Malformed(&'static str),
+}
+
+/// All routes of a node at one time.
+#[derive(Debug, Default)]
+pub struct Routes {
+    trie: Trie<Arc<EndpointEntry>>,
+    entries: BTreeMap<EndpointId, Arc<EndpointEntry>>,
+}
+
+impl Routes {
+    /// The routes of these endpoints. Where two answer the same, the first stays.
+    pub fn new(entries: impl IntoIterator<Item = Arc<EndpointEntry>>) -> Self {
+        let mut routes = Self::default();
+        for entry in entries {
+            for method in &entry.spec.methods {
+                routes.trie.insert(entry.spec.path.segments(), *method, &entry);
+            }
+            routes.entries.insert(entry.id.clone(), entry);
+        }
+        routes
+    }
+
+    /// What answers a method (upper case) and a path (without its query, as it came). `HEAD` finds `GET`.
+    pub fn find(&self, method: &str, path: &str) -> Found<'_> {
+        let segments = match path::segments(path) {
+            Ok(segments) => segments,
+            Err(problem) => return Found::Malformed(problem),
+        };
+        let wanted = Method::from_token(if method == "HEAD" { "GET" } else { method });
+        match self.trie.find(&segments, wanted) {
+            Ok(entry) => Found::Route { entry, params: params(entry, &segments) },
+            Err(methods) if methods.is_empty() => Found::None,
+            Err(methods) => {
+                let head = methods.contains(&Method::Get).then_some("HEAD");
+                let mut allowed: Vec<&str> = methods.into_iter().map(Method::as_str).chain(head).collect();
+                allowed.sort_unstable();
+                Found::Method { allowed }
+            }
+        }
+    }
+
+    /// One endpoint.
+    pub fn endpoint(&self, id: &EndpointId) -> Option<&Arc<EndpointEntry>> {
+        self.entries.get(id)
+    }
+
+    /// All endpoints, sorted by their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<EndpointEntry>> {
+        self.entries.values()
+    }
+
+    /// How many endpoints there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+fn params(entry: &EndpointEntry, segments: &[std::borrow::Cow<'_, str>]) -> Params {
+    let mut names = entry.parameters.iter();
+    let mut params = Vec::with_capacity(entry.parameters.len());
+    for (place, segment) in entry.spec.path.segments().iter().enumerate() {
+        let value = match segment {
+            Segment::Literal(_) => continue,
+            Segment::Parameter(_) => segments[place].clone().into_owned(),
+            Segment::Tail(_) => segments[place..].join("/"),
+        };
+        if let Some(name) = names.next() {
+            params.push((Arc::clone(name), value));
+        }
+    }
+    params
+}

@@ -1,0 +1,215 @@
+//! The embedded store: one file in a directory, for a node that is alone.
+//!
+//! Invariant: an answer is given after the file was synced; one write transaction makes a step whole, so a
+//! commit, its revision and its audit entry are there together or not at all.
+//! Not here: anything that a second node could see. redb's types stay in this module.
+
+mod file;
+mod scripts;
+mod shared;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use quotas::scope::{RevisionNumber, ScriptId};
+
+use self::file::{File, Step};
+use super::records::{
+    AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Revision,
+    SwitchRow, TokenRow,
+};
+use super::store::{CONTENT_MAX, READ_MAX, Store};
+use crate::error::StoreError;
+
+/// How many changes are remembered for readers of the feed.
+const FEED_MAX: usize = 4096;
+
+/// The embedded store. Its clones share the file; it closes with the last of them.
+#[derive(Clone)]
+pub struct Embedded {
+    file: Arc<File>,
+    feed: Arc<Mutex<Feed>>,
+    /// Writers wait here, not on threads of the blocking pool.
+    writing: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The last changes. They are counted from the time of opening, so that a cursor of an earlier process stands
+/// before all of them.
+struct Feed {
+    count: u64,
+    last: VecDeque<Change>,
+}
+
+impl Embedded {
+    /// Opens the store in this directory, and makes both where there are none. A second process is refused
+    /// with [`StoreError::Locked`].
+    pub async fn open(directory: &Path) -> Result<Self, StoreError> {
+        let directory = directory.to_owned();
+        let opened = tokio::task::spawn_blocking(move || File::open(&directory)).await;
+        let file = opened.unwrap_or_else(|error| Err(StoreError::unavailable(error)))?;
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let count = u64::try_from(since.as_millis()).unwrap_or(0).max(1);
+        let feed = Feed { count, last: VecDeque::new() };
+        Ok(Self { file: Arc::new(file), feed: Arc::new(Mutex::new(feed)), writing: Arc::default() })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&File) -> Step<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let file = Arc::clone(&self.file);
+        match tokio::task::spawn_blocking(move || work(&file)).await {
+            Ok(done) => done.map_err(StoreError::from),
+            Err(error) => Err(StoreError::unavailable(error)),
+        }
+    }
+
+    /// Runs `work`, which ends with a commit of the file. Dropping the call does not stop it half-way.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&File) -> Step<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = Arc::clone(&self.writing).lock_owned().await;
+        self.read(move |file| {
+            let done = work(file);
+            drop(turn);
+            done
+        })
+        .await
+    }
+
+    fn feed(&self) -> MutexGuard<'_, Feed> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, change: Change) {
+        let mut feed = self.feed();
+        feed.count += 1;
+        feed.last.push_back(change);
+        if feed.last.len() > FEED_MAX {
+            feed.last.pop_front();
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn put_content(
+        &self,
+        kind: &ContentKind,
+        key: ContentHash,
+        bytes: Bytes,
+    ) -> Result<(), StoreError> {
+        if bytes.len() > CONTENT_MAX {
+            return Err(StoreError::TooLarge { what: key.to_string(), size: bytes.len(), most: CONTENT_MAX });
+        }
+        let kind = kind.clone();
+        self.write(move |file| shared::put_content(file, &kind, key, &bytes)).await
+    }
+
+    async fn content(&self, kind: &ContentKind, key: ContentHash) -> Result<Option<Bytes>, StoreError> {
+        let kind = kind.clone();
+        self.read(move |file| shared::content(file, &kind, key)).await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+        let work = commit.clone();
+        let done = self.write(move |file| Ok(scripts::commit(file, &work))).await;
+        // A thread that ended without an answer may have committed before.
+        let committed = done.unwrap_or(Err(StoreError::Unknown { deploy: commit.deploy }))?;
+        if let Committed::Applied(head) = &committed {
+            self.tell(Change::Script(commit.script.clone(), head.seq));
+        }
+        Ok(committed)
+    }
+
+    async fn head(&self, script: &ScriptId) -> Result<Option<Head>, StoreError> {
+        let script = script.clone();
+        self.read(move |file| scripts::head(file, &script)).await
+    }
+
+    async fn heads(&self) -> Result<Vec<(ScriptId, Head)>, StoreError> {
+        self.read(scripts::heads).await
+    }
+
+    async fn revision(
+        &self,
+        script: &ScriptId,
+        number: RevisionNumber,
+    ) -> Result<Option<Revision>, StoreError> {
+        let script = script.clone();
+        self.read(move |file| scripts::revision(file, &script, number)).await
+    }
+
+    async fn revisions(
+        &self,
+        script: &ScriptId,
+        before: Option<RevisionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        let script = script.clone();
+        self.read(move |file| scripts::revisions(file, &script, before, limit.min(READ_MAX))).await
+    }
+
+    async fn claim_routes(&self, script: &ScriptId, patterns: &[String]) -> Result<Claimed, StoreError> {
+        let (script, patterns) = (script.clone(), patterns.to_vec());
+        self.write(move |file| shared::claim_routes(file, &script, &patterns)).await
+    }
+
+    async fn release_routes(&self, script: &ScriptId, patterns: &[String]) -> Result<(), StoreError> {
+        let (script, patterns) = (script.clone(), patterns.to_vec());
+        self.write(move |file| shared::release_routes(file, &script, &patterns)).await
+    }
+
+    async fn put_switch(&self, row: &SwitchRow, audit: &AuditEntry) -> Result<(), StoreError> {
+        let change = Change::Switch(row.scope.clone());
+        let (row, audit) = (row.clone(), audit.clone());
+        if self.write(move |file| shared::put_switch(file, &row, &audit)).await? {
+            self.tell(change);
+        }
+        Ok(())
+    }
+
+    async fn switches(&self) -> Result<Vec<SwitchRow>, StoreError> {
+        self.read(shared::switches).await
+    }
+
+    async fn put_token(&self, row: &TokenRow, audit: &AuditEntry) -> Result<(), StoreError> {
+        let (row, audit) = (row.clone(), audit.clone());
+        if self.write(move |file| shared::put_token(file, &row, &audit)).await? {
+            self.tell(Change::Tokens);
+        }
+        Ok(())
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.read(shared::tokens).await
+    }
+
+    async fn audit(&self, script: Option<&ScriptId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let limit = limit.min(READ_MAX);
+        match script.cloned() {
+            Some(script) => self.read(move |file| scripts::audit(file, &script, limit)).await,
+            None => self.read(move |file| shared::audit(file, limit)).await,
+        }
+    }
+
+    async fn changes(&self, since: &Cursor) -> Result<(Vec<Change>, Cursor), StoreError> {
+        let feed = self.feed();
+        let now = Cursor(feed.count);
+        // The default cursor starts at the present; so does one from the future of a clock that was set back.
+        if since.0 == 0 || since.0 > feed.count {
+            return Ok((Vec::new(), now));
+        }
+        let new = usize::try_from(feed.count - since.0).unwrap_or(usize::MAX).min(feed.last.len());
+        Ok((feed.last.range(feed.last.len() - new..).cloned().collect(), now))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(file::File::ping).await
+    }
+}

@@ -1,0 +1,209 @@
+//! The file and its tables.
+//!
+//! Invariant: every write transaction is synced and can be repaired quickly, so that a start after a kill takes
+//! no longer than any other.
+//! Not here: what is read and written (`scripts`, `shared`).
+
+use std::path::Path;
+
+use redb::{
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
+};
+
+use crate::error::StoreError;
+
+/// The layout that this program writes.
+const SCHEMA: u64 = 1;
+const FILE_NAME: &str = "callboard.redb";
+/// Contents are kept in memory by their users; the file's own cache only has to hold the upper pages.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+pub(super) type Hash = &'static [u8; 32];
+
+const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
+/// Bundle hash → checksum and bytes.
+pub(super) const BUNDLES: TableDefinition<'_, Hash, &[u8]> = TableDefinition::new("bundles");
+/// Bundle hash and fingerprint → checksum and bytes.
+pub(super) const UNITS: TableDefinition<'_, (Hash, &str), &[u8]> = TableDefinition::new("units");
+/// Script → head.
+pub(super) const HEADS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("heads");
+/// Script and sequence number → the head it made and who made it.
+pub(super) const MOVES: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("moves");
+/// Script and number → revision.
+pub(super) const REVISIONS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("revisions");
+/// Time and id → audit entry, of everyone.
+pub(super) const AUDIT: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("audit");
+/// Pattern → script.
+pub(super) const ROUTES: TableDefinition<'_, &str, &str> = TableDefinition::new("routes");
+/// Scope → switch.
+pub(super) const SWITCHES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("switches");
+/// Id → token.
+pub(super) const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tokens");
+
+/// What ended a piece of work.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Before the commit: nothing was changed.
+    Before(StoreError),
+    /// In the commit: what is on the disk is not known.
+    Commit(String),
+}
+
+pub(super) type Step<T> = Result<T, Fault>;
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Before(error)
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Before(error) => error,
+            Fault::Commit(why) => Self::Unavailable { why },
+        }
+    }
+}
+
+macro_rules! faults {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Fault {
+            fn from(error: $error) -> Self {
+                Self::Before(of(error.into()))
+            }
+        }
+    )*};
+}
+faults!(redb::StorageError, redb::TableError, redb::TransactionError, DatabaseError);
+
+fn of(error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::Corrupted(why) => StoreError::corrupt("the store's file", why),
+        error @ (redb::Error::TableTypeMismatch { .. } | redb::Error::TypeDefinitionChanged { .. }) => {
+            StoreError::corrupt("the store's file", error)
+        }
+        redb::Error::ValueTooLarge(size) => {
+            StoreError::TooLarge { what: "a value".to_owned(), size, most: super::CONTENT_MAX }
+        }
+        error => StoreError::unavailable(error),
+    }
+}
+
+/// Whether a piece of work changed something that has to be kept.
+pub(super) enum Done<T> {
+    Keep(T),
+    Leave(T),
+}
+
+pub(super) struct File {
+    database: Database,
+}
+
+impl File {
+    pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(directory)
+            .map_err(|error| StoreError::unavailable(format_args!("{}: {error}", directory.display())))?;
+        let path = directory.join(FILE_NAME);
+        let opened = Builder::new().set_cache_size(CACHE_BYTES).create(&path);
+        let file = match opened {
+            Ok(database) => Self { database },
+            Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
+                return Err(StoreError::Locked { path });
+            }
+            Err(error) => return Err(Fault::from(error).into()),
+        };
+        file.set_up()?;
+        Ok(file)
+    }
+
+    /// Makes the tables, so that no reader finds one missing, and refuses a file of a newer program.
+    fn set_up(&self) -> Step<()> {
+        self.write(|tables| {
+            let mut about = tables.open_table(ABOUT)?;
+            let found = about.get("schema")?.map(|version| version.value());
+            match found {
+                Some(SCHEMA) => return Ok(Done::Leave(())),
+                Some(found) => {
+                    let found = u32::try_from(found).unwrap_or(u32::MAX);
+                    return Err(StoreError::Schema { found, wanted: SCHEMA as u32 }.into());
+                }
+                None => about.insert("schema", SCHEMA)?,
+            };
+            tables.open_table(BUNDLES)?;
+            tables.open_table(UNITS)?;
+            tables.open_table(HEADS)?;
+            tables.open_table(MOVES)?;
+            tables.open_table(REVISIONS)?;
+            tables.open_table(AUDIT)?;
+            tables.open_table(ROUTES)?;
+            tables.open_table(SWITCHES)?;
+            tables.open_table(TOKENS)?;
+            Ok(Done::Keep(()))
+        })
+    }
+
+    /// A view of the file as it is now. It has to live as long as anything that is read through it.
+    pub(super) fn read(&self) -> Step<ReadTransaction> {
+        Ok(self.database.begin_read()?)
+    }
+
+    /// One transaction: all that `work` wrote is kept, or nothing when it failed or says so.
+    pub(super) fn write<T>(&self, work: impl FnOnce(&WriteTransaction) -> Step<Done<T>>) -> Step<T> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_quick_repair(true);
+        match work(&transaction)? {
+            Done::Keep(value) => {
+                transaction.commit().map_err(|error| Fault::Commit(error.to_string()))?;
+                Ok(value)
+            }
+            Done::Leave(value) => {
+                transaction.abort()?;
+                Ok(value)
+            }
+        }
+    }
+
+    pub(super) fn ping(&self) -> Step<()> {
+        self.read()?.open_table(ABOUT)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_opener_is_told_who_has_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = File::open(directory.path()).unwrap();
+        let path = directory.path().join(FILE_NAME);
+        assert_eq!(File::open(directory.path()).err(), Some(StoreError::Locked { path }));
+        drop(first);
+        assert!(File::open(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn a_file_of_a_newer_program_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::open(directory.path()).unwrap();
+        file.write(|tables| {
+            tables.open_table(ABOUT)?.insert("schema", SCHEMA + 1)?;
+            Ok(Done::Keep(()))
+        })
+        .unwrap();
+        drop(file);
+        assert_eq!(File::open(directory.path()).err(), Some(StoreError::Schema { found: 2, wanted: 1 }));
+    }
+
+    #[test]
+    fn a_file_that_is_no_store_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(FILE_NAME);
+        std::fs::write(&path, b"something else that somebody wrote").unwrap();
+        assert!(File::open(directory.path()).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"something else that somebody wrote");
+    }
+}

@@ -1,0 +1,159 @@
+//! The store on ScyllaDB or Cassandra, for nodes that share one.
+//!
+//! Invariant: a script is one partition, which only conditional batches change; after any error of a
+//! conditional write its outcome is unknown until a serial read says whose step it was.
+//! Not here: one file per table family says the rest. The driver's types stay in this module.
+
+mod asks;
+mod claims;
+mod config;
+mod contents;
+mod feed;
+mod flips;
+mod found;
+mod link;
+mod schema;
+mod scripts;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use quotas::scope::{RevisionNumber, ScriptId};
+use tokio::time::Instant;
+
+pub use self::config::{CqlConfig, CqlConsistency, CqlSerial};
+use self::link::Links;
+use super::records::{
+    AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Revision,
+    SwitchRow, TokenRow,
+};
+use super::store::Store;
+use crate::error::StoreError;
+
+/// The store on ScyllaDB or Cassandra.
+pub struct Scylla {
+    links: Links,
+    /// A node decides one commit per script at a time: contending conditional writes only slow each other
+    /// down. A script has a turn by its hash.
+    turns: [tokio::sync::Mutex<()>; 64],
+    /// How long one conditional step may be tried, reads and all.
+    patience: Duration,
+}
+
+impl Scylla {
+    /// Makes the keyspace and its tables, or brings them up to what this program needs. It only goes forward,
+    /// may be run again, and refuses a newer schema. Run it from one place at a time.
+    pub async fn migrate(config: &CqlConfig) -> Result<(), StoreError> {
+        schema::migrate(config).await
+    }
+
+    /// Connects to a keyspace that was set up, or says within the configured time that it cannot. The
+    /// connections are served by the runtime that this is called on, which has to outlive the store.
+    pub async fn connect(config: CqlConfig) -> Result<Self, StoreError> {
+        let patience = config.timeout * 4;
+        let links = Links::open(config).await?;
+        Ok(Self { links, turns: std::array::from_fn(|_| tokio::sync::Mutex::default()), patience })
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+}
+
+#[async_trait]
+impl Store for Scylla {
+    async fn put_content(
+        &self,
+        kind: &ContentKind,
+        key: ContentHash,
+        bytes: Bytes,
+    ) -> Result<(), StoreError> {
+        self.put_one_content(kind, key, &bytes).await
+    }
+
+    async fn content(&self, kind: &ContentKind, key: ContentHash) -> Result<Option<Bytes>, StoreError> {
+        self.read_content(kind, key).await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+        let committed = self.commit_step(commit).await?;
+        if let Committed::Applied(head) = &committed {
+            self.tell(&Change::Script(commit.script.clone(), head.seq)).await;
+            self.feed_audit(&commit.audit).await;
+        }
+        Ok(committed)
+    }
+
+    async fn head(&self, script: &ScriptId) -> Result<Option<Head>, StoreError> {
+        self.read_head(&script.to_string()).await
+    }
+
+    async fn heads(&self) -> Result<Vec<(ScriptId, Head)>, StoreError> {
+        self.read_heads().await
+    }
+
+    async fn revision(
+        &self,
+        script: &ScriptId,
+        number: RevisionNumber,
+    ) -> Result<Option<Revision>, StoreError> {
+        self.read_revision(script, number).await
+    }
+
+    async fn revisions(
+        &self,
+        script: &ScriptId,
+        before: Option<RevisionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        self.read_revisions(script, before, limit).await
+    }
+
+    async fn claim_routes(&self, script: &ScriptId, patterns: &[String]) -> Result<Claimed, StoreError> {
+        self.claim_all(script, patterns).await
+    }
+
+    async fn release_routes(&self, script: &ScriptId, patterns: &[String]) -> Result<(), StoreError> {
+        self.release_all(script, patterns).await
+    }
+
+    async fn put_switch(&self, row: &SwitchRow, audit: &AuditEntry) -> Result<(), StoreError> {
+        if self.flip(row, audit).await? {
+            self.tell(&Change::Switch(row.scope.clone())).await;
+            self.feed_audit(audit).await;
+        }
+        Ok(())
+    }
+
+    async fn switches(&self) -> Result<Vec<SwitchRow>, StoreError> {
+        self.read_flips().await
+    }
+
+    async fn put_token(&self, row: &TokenRow, audit: &AuditEntry) -> Result<(), StoreError> {
+        if self.flip(row, audit).await? {
+            self.tell(&Change::Tokens).await;
+            self.feed_audit(audit).await;
+        }
+        Ok(())
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.read_flips().await
+    }
+
+    async fn audit(&self, script: Option<&ScriptId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        match script {
+            Some(script) => self.read_script_audit(script, limit).await,
+            None => self.read_audit_feed(limit).await,
+        }
+    }
+
+    async fn changes(&self, since: &Cursor) -> Result<(Vec<Change>, Cursor), StoreError> {
+        self.read_changes(since).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.links.now().ping().await
+    }
+}

@@ -1,0 +1,115 @@
+//! The feeds: what changed lately, and who did what, by time.
+//!
+//! Invariant: they are written after what they tell of, and a failure to write them fails nothing: the sweep of
+//! the heads and the script's own steps have it all.
+//! Not here: anything that has to be complete.
+
+use std::collections::HashSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use quotas::scope::Scope;
+use uuid::Uuid;
+
+use super::super::records::{AuditEntry, Change, Cursor};
+use super::super::rows::{decode, encode};
+use super::super::store::READ_MAX;
+use super::Scylla;
+use super::asks::Ask;
+use super::found::{Line, limit, signed};
+use crate::error::StoreError;
+
+/// The width of a bucket of changes.
+const BUCKET_MS: u64 = 60_000;
+/// How far a reader goes back before its cursor: the clocks of nodes differ, and a write takes its time.
+const OVERLAP_MS: u64 = 15_000;
+/// How far a reader goes back at most; what is older is for the sweep.
+const BACK_MS: u64 = 10 * 60_000;
+/// How far ahead of a reader's clock a writer's may be.
+const AHEAD_MS: u64 = 15_000;
+const DAY_MS: u64 = 86_400_000;
+/// How many days a reader of the audit goes back.
+const DAYS_BACK: u64 = 31;
+
+impl Scylla {
+    pub(super) async fn tell(&self, change: &Change) {
+        let now = now_ms();
+        let (kind, subject, seq) = match change {
+            Change::Script(script, seq) => ("script", script.to_string(), Some(*seq)),
+            Change::Switch(scope) => ("switch", scope.to_string(), None),
+            Change::Tokens => ("tokens", String::new(), None),
+        };
+        let write = async {
+            let seq = seq.map(signed).transpose()?;
+            let values = (signed(now / BUCKET_MS)?, signed(now)?, Uuid::new_v4(), kind, &*subject, seq);
+            self.links.now().ask(Ask::Tell, values).await
+        };
+        if let Err(error) = write.await {
+            tracing::warn!(%error, kind, subject, "a change was stored but not told: the sweep will");
+        }
+    }
+
+    pub(super) async fn read_changes(&self, since: &Cursor) -> Result<(Vec<Change>, Cursor), StoreError> {
+        let now = now_ms();
+        let from = if since.0 == 0 { now } else { since.0.clamp(now.saturating_sub(BACK_MS), now) };
+        let from = from.saturating_sub(OVERLAP_MS);
+        let link = self.links.now();
+        let (mut changes, mut seen) = (Vec::new(), HashSet::new());
+        for bucket in from / BUCKET_MS..=(now + AHEAD_MS) / BUCKET_MS {
+            let found = link.ask(Ask::Changes, (signed(bucket)?, signed(from)?)).await?;
+            for line in found.lines() {
+                // A kind that a newer program tells of is no concern of this one.
+                let Some(change) = change(&line) else { continue };
+                let key = (line.text("kind").map(str::to_owned), line.text("subject").map(str::to_owned));
+                if seen.insert((key, line.large("seq"))) {
+                    changes.push(change);
+                }
+            }
+        }
+        Ok((changes, Cursor(now)))
+    }
+
+    pub(super) async fn feed_audit(&self, audit: &AuditEntry) {
+        let write = async {
+            let (day, at) = (signed(audit.at_ms / DAY_MS)?, signed(audit.at_ms)?);
+            self.links.now().ask(Ask::FeedAudit, (day, at, &*audit.id, encode(audit)?)).await
+        };
+        if let Err(error) = write.await {
+            tracing::warn!(%error, id = audit.id, what = audit.what, "an audit entry is missing in the feed");
+        }
+    }
+
+    pub(super) async fn read_audit_feed(&self, most: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let most = most.min(READ_MAX);
+        let link = self.links.now();
+        let mut newest = Vec::new();
+        // A writer's clock may be past midnight already.
+        let newest_day = (now_ms() + AHEAD_MS) / DAY_MS;
+        for day in (newest_day.saturating_sub(DAYS_BACK)..=newest_day).rev() {
+            let left = most - newest.len();
+            if left == 0 {
+                break;
+            }
+            let found = link.ask(Ask::Audit, (signed(day)?, limit(left))).await?;
+            for line in found.lines() {
+                let id = line.text("id").unwrap_or_default();
+                newest.push(decode(&id, line.bytes("body").unwrap_or_default())?);
+            }
+        }
+        Ok(newest)
+    }
+}
+
+fn change(line: &Line<'_>) -> Option<Change> {
+    let subject = line.text("subject").unwrap_or_default();
+    match line.text("kind")? {
+        "script" => Some(Change::Script(subject.parse().ok()?, line.large("seq")?.try_into().ok()?)),
+        "switch" => Some(Change::Switch(Scope::parse(subject).ok()?)),
+        "tokens" => Some(Change::Tokens),
+        _ => None,
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,210 @@
+//! The connection: a session of the driver with its prepared statements, made anew when it was lost.
+//!
+//! Invariant: no request is repeated by the driver, none is sent twice at once, none waits without a bound, and
+//! the server sets the timestamps.
+//! Not here: what is asked (`asks`), how an answer is read (`found`).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ::scylla::client::execution_profile::ExecutionProfile;
+use ::scylla::client::session::Session;
+use ::scylla::client::session_builder::SessionBuilder;
+use ::scylla::errors::ExecutionError;
+use ::scylla::policies::retry::FallthroughRetryPolicy;
+use ::scylla::response::PagingState;
+use ::scylla::serialize::row::SerializeRow;
+use ::scylla::statement::batch::{Batch, BatchType};
+use ::scylla::statement::prepared::PreparedStatement;
+use ::scylla::value::CqlValue;
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+
+use super::asks::{ASKS, Ask, How};
+use super::config::CqlConfig;
+use super::found::{Found, Line};
+use super::schema;
+use crate::error::StoreError;
+
+/// How long to wait between two attempts to reach a cluster that was lost. The driver's own attempts grow to
+/// ten seconds apart.
+const REVIVE: Duration = Duration::from_millis(500);
+
+const PAGE: i32 = 500;
+
+/// The link in use, replaced when the cluster was lost and is back.
+pub(super) struct Links(Arc<Shared>);
+
+struct Shared {
+    config: CqlConfig,
+    link: ArcSwap<Link>,
+    reviving: AtomicBool,
+    runtime: Handle,
+}
+
+/// One session and its statements.
+pub(super) struct Link {
+    session: Session,
+    prepared: HashMap<Ask, PreparedStatement>,
+    batch: Batch,
+    shared: Weak<Shared>,
+}
+
+/// Connects without looking at the keyspace.
+pub(super) async fn session(config: &CqlConfig) -> Result<Session, StoreError> {
+    let profile = ExecutionProfile::builder()
+        .request_timeout(Some(config.timeout))
+        .consistency(config.plain())
+        .serial_consistency(Some(config.conditional()))
+        .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+        .speculative_execution_policy(None)
+        .build();
+    let builder = SessionBuilder::new()
+        .known_nodes(&config.hosts)
+        .default_execution_profile_handle(profile.into_handle())
+        .connection_timeout(config.connect_timeout)
+        .keyspaces_to_fetch([&config.keyspace])
+        .schema_agreement_interval(Duration::from_millis(20))
+        .refresh_metadata_on_auto_schema_agreement(false)
+        .keepalive_interval(Duration::from_secs(5))
+        .keepalive_timeout(Duration::from_secs(5));
+    // A session of the driver is a large future; it is made once in a while.
+    match tokio::time::timeout(config.connect_timeout, Box::pin(builder.build())).await {
+        Ok(built) => built.map_err(StoreError::unavailable),
+        Err(_) => {
+            Err(StoreError::unavailable(format_args!("no connection within {:?}", config.connect_timeout)))
+        }
+    }
+}
+
+impl Links {
+    pub(super) async fn open(config: CqlConfig) -> Result<Self, StoreError> {
+        let link = Link::open(&config).await?;
+        Ok(Self(Arc::new_cyclic(|shared| Shared {
+            config,
+            link: ArcSwap::from_pointee(Link { shared: shared.clone(), ..link }),
+            reviving: AtomicBool::new(false),
+            runtime: Handle::current(),
+        })))
+    }
+
+    pub(super) fn now(&self) -> Arc<Link> {
+        self.0.link.load_full()
+    }
+}
+
+impl Shared {
+    /// Tries in the background to reach the cluster, by the old session or a new one, as long as the store lives.
+    fn revive(self: Arc<Self>) {
+        if self.reviving.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let weak = Arc::downgrade(&self);
+        self.runtime.spawn(async move {
+            while let Some(shared) = weak.upgrade() {
+                let nodes = shared.link.load().session.get_cluster_state();
+                if nodes.get_nodes_info().iter().any(|node| node.is_connected()) {
+                    break;
+                }
+                match Link::open(&shared.config).await {
+                    Ok(link) => {
+                        shared.link.store(Arc::new(Link { shared: weak.clone(), ..link }));
+                        tracing::info!(store = %shared.config, "the store is back");
+                        break;
+                    }
+                    Err(error) => tracing::debug!(%error, "the store is still away"),
+                }
+                drop(shared);
+                tokio::time::sleep(REVIVE).await;
+            }
+            if let Some(shared) = weak.upgrade() {
+                shared.reviving.store(false, Ordering::Release);
+            }
+        });
+    }
+}
+
+impl Link {
+    async fn open(config: &CqlConfig) -> Result<Self, StoreError> {
+        let open = async {
+            let session = session(config).await?;
+            schema::verify(&session, config).await?;
+            let mut prepared = HashMap::with_capacity(ASKS.len());
+            for (ask, how, text) in ASKS {
+                let text = text.replacen("KS.", &format!("{}.", config.keyspace), 1);
+                let mut statement = session.prepare(text).await.map_err(StoreError::unavailable)?;
+                statement.set_page_size(PAGE);
+                statement.set_is_idempotent(*how != How::Conditional);
+                if *how == How::Deciding {
+                    statement.set_consistency(config.deciding());
+                }
+                prepared.insert(*ask, statement);
+            }
+            let mut batch = Batch::new(BatchType::Unlogged);
+            batch.set_is_idempotent(false);
+            Ok(Self { session, prepared, batch, shared: Weak::new() })
+        };
+        // Twice the time: once to connect, once to look around.
+        match tokio::time::timeout(config.connect_timeout * 2, Box::pin(open)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(StoreError::unavailable("it is too slow to set up a connection")),
+        }
+    }
+
+    fn statement(&self, ask: Ask) -> &PreparedStatement {
+        &self.prepared[&ask]
+    }
+
+    /// Sends one statement and gives all of its rows.
+    pub(super) async fn ask(&self, ask: Ask, values: impl SerializeRow) -> Result<Found, StoreError> {
+        let answer = self.session.execute_unpaged(self.statement(ask), values).await;
+        Found::of(answer.map_err(|error| self.lost(error))?)
+    }
+
+    /// Sends one statement page by page.
+    pub(super) async fn ask_paged(
+        &self,
+        ask: Ask,
+        mut each: impl FnMut(Line<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut at = PagingState::start();
+        loop {
+            let answer = self.session.execute_single_page(self.statement(ask), (), at).await;
+            let (page, next) = answer.map_err(|error| self.lost(error))?;
+            Found::of(page)?.lines().try_for_each(&mut each)?;
+            match next.into_paging_control_flow() {
+                std::ops::ControlFlow::Break(()) => return Ok(()),
+                std::ops::ControlFlow::Continue(next) => at = next,
+            }
+        }
+    }
+
+    /// Sends several statements of one partition, the first of them conditional, as one step.
+    pub(super) async fn step(
+        &self,
+        asks: &[Ask],
+        values: Vec<Vec<Option<CqlValue>>>,
+    ) -> Result<Found, StoreError> {
+        let mut batch = self.batch.clone();
+        for ask in asks {
+            batch.append_statement(self.statement(*ask).clone());
+        }
+        let answer = self.session.batch(&batch, values).await;
+        Found::of(answer.map_err(|error| self.lost(error))?)
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        self.ask(Ask::Version, ()).await.map(|_| ())
+    }
+
+    /// The error of a request. When it came from having no connection, the search for one begins.
+    fn lost(&self, error: ExecutionError) -> StoreError {
+        let gone = matches!(error, ExecutionError::ConnectionPoolError(_) | ExecutionError::EmptyPlan);
+        if let Some(shared) = self.shared.upgrade().filter(|_| gone) {
+            shared.revive();
+        }
+        StoreError::unavailable(error)
+    }
+}

@@ -1,0 +1,95 @@
+//! The promises that every backend keeps.
+//!
+//! Invariant: no mutating method on heads, switches or tokens can be called without saying who does it: it
+//! takes the audit entry.
+//! Not here: how a backend does it (`embedded`, `scylla`).
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use quotas::scope::{RevisionNumber, ScriptId};
+
+use super::records::{
+    AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Revision,
+    SwitchRow, TokenRow,
+};
+use crate::error::StoreError;
+
+/// The largest content that a store takes.
+pub const CONTENT_MAX: usize = 32 * 1024 * 1024;
+/// The largest row (a revision's message and names, an audit entry, a switch, a token) that a store takes.
+pub const ROW_MAX: usize = 64 * 1024;
+/// The most rows that one reading method answers.
+pub const READ_MAX: usize = 1000;
+
+/// Where revisions, switches, tokens and their history are kept.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Keeps a content under its key, before any revision names it. A bundle that is there already stays as
+    /// it is; a unit is replaced, since it only repeats what its bundle says.
+    async fn put_content(&self, kind: &ContentKind, key: ContentHash, bytes: Bytes)
+    -> Result<(), StoreError>;
+
+    /// The content under a key, checked against the checksum that was stored with it.
+    async fn content(&self, kind: &ContentKind, key: ContentHash) -> Result<Option<Bytes>, StoreError>;
+
+    /// Moves a script's head, and adds its revision and audit entry, all or nothing, if the head still has
+    /// the expected sequence number. The same deploy id sent again is answered as it was the first time.
+    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError>;
+
+    /// A script's head, after every commit that was acknowledged or is still being decided.
+    async fn head(&self, script: &ScriptId) -> Result<Option<Head>, StoreError>;
+
+    /// All heads, deleted ones too, for the sweep.
+    async fn heads(&self) -> Result<Vec<(ScriptId, Head)>, StoreError>;
+
+    /// One revision.
+    async fn revision(
+        &self,
+        script: &ScriptId,
+        number: RevisionNumber,
+    ) -> Result<Option<Revision>, StoreError>;
+
+    /// Up to `limit` revisions with lower numbers than `before`, newest first.
+    async fn revisions(
+        &self,
+        script: &ScriptId,
+        before: Option<RevisionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError>;
+
+    /// The revision, among the newest thousand, that was deployed with this idempotency key.
+    async fn revision_by_key(&self, script: &ScriptId, key: &str) -> Result<Option<Revision>, StoreError> {
+        let newest = self.revisions(script, None, READ_MAX).await?;
+        Ok(newest.into_iter().find(|revision| revision.idempotency_key.as_deref() == Some(key)))
+    }
+
+    /// Claims canonical route patterns for a script: all of them, or none and the one that was taken. What the
+    /// script has already stays its own. After an error some may be claimed: claim or release again.
+    async fn claim_routes(&self, script: &ScriptId, patterns: &[String]) -> Result<Claimed, StoreError>;
+
+    /// Gives back those of the patterns that the script has.
+    async fn release_routes(&self, script: &ScriptId, patterns: &[String]) -> Result<(), StoreError>;
+
+    /// Sets a switch, unless what is there wins: the higher generation does, and off does when equal.
+    async fn put_switch(&self, row: &SwitchRow, audit: &AuditEntry) -> Result<(), StoreError>;
+
+    /// All switches, released ones too.
+    async fn switches(&self) -> Result<Vec<SwitchRow>, StoreError>;
+
+    /// Adds or changes a token. A token that is revoked stays as it is.
+    async fn put_token(&self, row: &TokenRow, audit: &AuditEntry) -> Result<(), StoreError>;
+
+    /// All tokens, revoked ones too.
+    async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
+
+    /// Up to `limit` audit entries, newest first: a script's, or everyone's.
+    async fn audit(&self, script: Option<&ScriptId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// What changed since the cursor, and the cursor for the next time. A hint: a change may be told more than
+    /// once, out of order, or, after a crash or a long pause, not at all. The sweep of [`Store::heads`] repairs
+    /// that.
+    async fn changes(&self, since: &Cursor) -> Result<(Vec<Change>, Cursor), StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

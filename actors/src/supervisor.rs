@@ -1,0 +1,211 @@
+//! Supervisor: one a node; owns the board of switches and decides about quarantines.
+//!
+//! Invariant: a switch that is turned off is in force before it is recorded, and acknowledged after it is in
+//! the journal; one that is turned on is recorded, in the store and in the journal, before it takes effect. A
+//! store that is down can delay opening a gate, never closing one.
+//! Not here: asking the store what others switched (`watch`), asking the board (`quotas::admission`).
+
+mod quarantine;
+mod record;
+mod release;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
+use quotas::scope::{EndpointId, Scope};
+use quotas::switches::{Board, Switch};
+
+use crate::error::ControlError;
+use crate::events::Event;
+use crate::journal::Journal;
+use crate::node::Shared;
+use crate::storage::{Store, SwitchRow};
+use crate::verdicts::{self, Failures};
+use crate::who::{Who, unix_ms};
+
+pub use self::quarantine::{EndpointFailed, Lift};
+pub(crate) use self::record::Merge;
+pub use self::release::Release;
+
+/// How often it looks for switches that have come to their end.
+const TICK: Duration = Duration::from_millis(200);
+/// How long the answer to a flip waits for all threads.
+const THREADS_WAIT: Duration = Duration::from_millis(50);
+
+/// The actor.
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    store: Arc<dyn Store>,
+    journal: Journal,
+    /// The newest row of each scope, released ones too.
+    rows: BTreeMap<Scope, SwitchRow>,
+    /// Those that the store may not have yet, from before the start.
+    unsent: Vec<SwitchRow>,
+    /// Scopes that were turned off here and of which the store knows nothing yet.
+    unstored: HashSet<Scope>,
+    /// Scopes that came to their end, and when to try again to release them.
+    ending: HashMap<Scope, Instant>,
+    failures: HashMap<EndpointId, Failures>,
+    restarts: (u32, Duration),
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        store: Arc<dyn Store>,
+        journal: Journal,
+        rows: BTreeMap<Scope, SwitchRow>,
+        unsent: Vec<SwitchRow>,
+        restarts: (u32, Duration),
+    ) -> Self {
+        Self {
+            shared,
+            store,
+            journal,
+            rows,
+            unsent,
+            unstored: HashSet::new(),
+            ending: HashMap::new(),
+            failures: HashMap::new(),
+            restarts,
+        }
+    }
+
+    /// Puts the rows in force: for calls that come, and for those that run at their next checkpoint.
+    pub(crate) fn publish(&self) {
+        let board = verdicts::board_of(self.rows.values());
+        for (name, service) in &self.shared.services {
+            service.off.store(board.service_off(name).is_some(), Ordering::Release);
+        }
+        self.shared.board.store(Arc::new(board));
+        // In this order: who hears of the change has to find the new board.
+        runtime::fuel::switches_changed();
+    }
+
+    fn board(&self) -> Arc<Board> {
+        self.shared.board.load_full()
+    }
+
+    /// Takes rows that win over what is known, and puts them in force; answers which did.
+    fn take(&mut self, rows: Vec<SwitchRow>) -> Vec<SwitchRow> {
+        let wins = |row: &SwitchRow| self.rows.get(&row.scope).is_none_or(|known| row.replaces(known));
+        let taken: Vec<SwitchRow> = rows.into_iter().filter(wins).collect();
+        if taken.is_empty() {
+            return taken;
+        }
+        for row in &taken {
+            self.rows.insert(row.scope.clone(), row.clone());
+            self.ending.remove(&row.scope);
+        }
+        self.publish();
+        taken
+    }
+
+    fn flip(&mut self, flip: &Flip) -> Result<Switch, ControlError> {
+        let now = unix_ms();
+        if flip.until_ms.is_some_and(|until| until <= now) {
+            return Err(ControlError::SwitchPast);
+        }
+        Ok(Switch {
+            scope: flip.scope.clone(),
+            by: flip.who.name.as_str().into(),
+            reason: flip.reason.as_str().into(),
+            since: now,
+            until: flip.until_ms,
+            generation: self.board().next_generation(&flip.scope),
+            observe: false,
+        })
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        for row in std::mem::take(&mut self.unsent) {
+            let what = if row.off { "switch.off" } else { "switch.on" };
+            let audit = Who::node(&row.by).entry(what, &row.scope, Some(row.reason.clone()));
+            record::send(self, ctx.address(), row, audit);
+        }
+        ctx.run_interval(TICK, |this, ctx| this.end_switches(&ctx.address()));
+    }
+}
+
+/// An operator: turn this off. The answer comes when it is in force on all threads and in the journal.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Switch, ControlError>")]
+pub struct Flip {
+    /// Who asks.
+    pub who: Who,
+    /// What is to be off.
+    pub scope: Scope,
+    /// Why.
+    pub reason: String,
+    /// Until when, in Unix milliseconds; without it, until somebody turns it on.
+    pub until_ms: Option<u64>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+impl Handler<Flip> for Supervisor {
+    type Result = ResponseFuture<Result<Switch, ControlError>>;
+
+    fn handle(&mut self, flip: Flip, ctx: &mut Self::Context) -> Self::Result {
+        let switch = match self.flip(&flip) {
+            Ok(switch) => switch,
+            Err(error) => return Box::pin(async { Err(error) }),
+        };
+        if flip.dry_run {
+            return Box::pin(async { Ok(switch) });
+        }
+        let was_off = self.rows.get(&flip.scope).is_some_and(|known| known.off);
+        if !was_off {
+            self.unstored.insert(flip.scope.clone());
+        }
+        let row = verdicts::row_of(&switch);
+        self.take(vec![row.clone()]);
+        Event::SwitchFlipped { scope: &flip.scope, by: &flip.who.name, generation: row.generation }.tell();
+        let audit = flip.who.entry("switch.off", &flip.scope, Some(flip.reason));
+        record::send(self, ctx.address(), row.clone(), audit);
+        let (shared, journal) = (Arc::clone(&self.shared), self.journal.clone());
+        Box::pin(async move {
+            let threads = tokio::time::timeout(THREADS_WAIT, shared.lanes.wake());
+            // A thread that does not answer in time stops its calls at their next checkpoint all the same.
+            let (_, written) = tokio::join!(threads, record::write(&journal, vec![row]));
+            written.map(|()| switch)
+        })
+    }
+}
+
+/// Anybody: what is off?
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<Switch>")]
+pub struct Switches;
+
+impl Handler<Switches> for Supervisor {
+    type Result = MessageResult<Switches>;
+
+    fn handle(&mut self, _: Switches, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.board().iter().cloned().collect())
+    }
+}
+
+impl Supervisor {
+    /// Releases the switches whose time is over. One that the store does not take is tried again.
+    fn end_switches(&mut self, myself: &Addr<Self>) {
+        let now = Instant::now();
+        for scope in self.board().expired(unix_ms()) {
+            if self.ending.get(&scope).is_none_or(|again| *again <= now) {
+                self.ending.insert(scope.clone(), now + verdicts::backoff(u32::MAX));
+                let who = Who::node("expiry");
+                let reason = Some("its time is over".to_owned());
+                let end = Release { who, scope, reason, dry_run: false };
+                // A full mailbox is emptied before the next attempt.
+                let _ = myself.try_send(end);
+            }
+        }
+    }
+}

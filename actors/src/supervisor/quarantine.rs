@@ -1,0 +1,78 @@
+//! Quarantine: an endpoint whose actors fail again and again is set aside until an operator lifts it, or a new
+//! revision comes.
+
+use actix::{Handler, Message};
+use quotas::quarantine::Quarantine;
+use quotas::scope::{EndpointId, RevisionNumber};
+use quotas::units::Moment;
+use runtime::fuel::now_nanos;
+
+use super::Supervisor;
+use crate::error::ControlError;
+use crate::events::Event;
+use crate::who::{Who, unix_ms};
+
+/// How many endpoints' failures are remembered.
+const FAILURES_MAX: usize = 4_096;
+
+/// A lane: the actor of this endpoint had failed.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct EndpointFailed {
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// The revision that it ran.
+    pub revision: RevisionNumber,
+}
+
+impl Handler<EndpointFailed> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, EndpointFailed { endpoint, revision }: EndpointFailed, _: &mut Self::Context) {
+        Event::EndpointFailed { endpoint: &endpoint, revision }.tell();
+        if self.failures.len() >= FAILURES_MAX && !self.failures.contains_key(&endpoint) {
+            self.failures.clear();
+        }
+        let (most, window) = self.restarts;
+        let failures = self.failures.entry(endpoint.clone()).or_default();
+        if !failures.count(Moment::from_nanos(now_nanos()), most, window) {
+            return;
+        }
+        self.failures.remove(&endpoint);
+        let routes = self.shared.routes.load();
+        let Some(entry) = routes.endpoint(&endpoint) else { return };
+        entry.guard.quarantine.set(Quarantine {
+            revision: Some(revision),
+            by: "supervisor".into(),
+            reason: format!("its actors failed more than {most} times within {} s", window.as_secs()).into(),
+            since: unix_ms(),
+            until: None,
+        });
+        Event::EndpointQuarantined { endpoint: &endpoint, revision }.tell();
+    }
+}
+
+/// An operator: end the quarantine of this endpoint.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), ControlError>")]
+pub struct Lift {
+    /// Who asks.
+    pub who: Who,
+    /// The endpoint.
+    pub endpoint: EndpointId,
+}
+
+impl Handler<Lift> for Supervisor {
+    type Result = Result<(), ControlError>;
+
+    fn handle(&mut self, Lift { who, endpoint }: Lift, _: &mut Self::Context) -> Self::Result {
+        let routes = self.shared.routes.load();
+        let entry = routes.endpoint(&endpoint).ok_or(ControlError::EndpointUnknown(endpoint.clone()))?;
+        self.failures.remove(&endpoint);
+        if entry.guard.quarantine.get().is_some() {
+            entry.guard.quarantine.lift();
+            Event::QuarantineLifted { endpoint: &endpoint, by: &who.name }.tell();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! What a node promises, each with its actors, an embedded store and scripts that really run.
+
+mod deploys;
+mod failures;
+mod faulty;
+mod kit;
+mod switches;

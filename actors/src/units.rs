@@ -1,0 +1,270 @@
+//! Units: from a bundle's hash to bytecode that is ready to run.
+//!
+//! Invariant: whatever runs was opened by the codec, a unit that was compiled a moment ago too; a stored unit
+//! that is not taken is compiled anew from its source, whose hash is checked first. For one bundle one thread
+//! works at a time.
+//! Not here: which revision is active (`controller`), running (`endpoint`).
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use moka::sync::Cache;
+use quotas::units::Bytes as Size;
+use runtime::archive::ArchiveLimits;
+use runtime::bundle::{Bundle, BundleHash};
+use runtime::codec::{self, Compiled, SigningKeys};
+use runtime::compile::Compilation;
+use runtime::compile_child::{CompileError, Compiler};
+use runtime::error::CodecError;
+use runtime::unit::Unit;
+
+use crate::error::{ControlError, StoreError};
+use crate::events::Event;
+use crate::storage::{ContentHash, ContentKind, Fingerprint, Store};
+use crate::turns::Turns;
+
+/// How long a failure to load a unit is remembered, so that callers do not repeat the work.
+const FAILED_FOR: Duration = Duration::from_secs(2);
+/// How much larger a unit is in memory than in its envelope, about.
+const GROWTH: usize = 4;
+
+/// Compiles bundles, in whatever way.
+#[async_trait]
+pub trait Compile: Send + Sync {
+    /// Compiles one bundle.
+    async fn compile(&self, bundle: &Bundle) -> Result<Compilation, CompileError>;
+}
+
+#[async_trait]
+impl Compile for Compiler {
+    async fn compile(&self, bundle: &Bundle) -> Result<Compilation, CompileError> {
+        Self::compile(self, bundle).await
+    }
+}
+
+/// Where a revision's unit is: with whoever runs it, and nowhere once nobody does and the cache forgot it.
+#[derive(Debug)]
+pub struct UnitCell {
+    bundle: BundleHash,
+    held: Mutex<Weak<Unit>>,
+}
+
+impl UnitCell {
+    /// A cell that nobody filled yet.
+    pub fn new(bundle: BundleHash) -> Self {
+        Self { bundle, held: Mutex::default() }
+    }
+
+    /// A cell that finds this unit for as long as somebody has it.
+    pub(crate) fn filled(unit: &Arc<Unit>) -> Self {
+        let cell = Self::new(unit.bundle());
+        cell.set(unit);
+        cell
+    }
+
+    fn get(&self) -> Option<Arc<Unit>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    fn set(&self, unit: &Arc<Unit>) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(unit);
+    }
+}
+
+/// Why there is no unit, or no bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitFailure {
+    /// The stable code.
+    pub code: &'static str,
+    /// More, for the operator and the script's owner.
+    pub detail: String,
+}
+
+impl fmt::Display for UnitFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl From<StoreError> for UnitFailure {
+    fn from(error: StoreError) -> Self {
+        Self { code: error.code(), detail: error.to_string() }
+    }
+}
+
+impl From<CodecError> for UnitFailure {
+    fn from(error: CodecError) -> Self {
+        Self { code: error.code(), detail: error.to_string() }
+    }
+}
+
+impl From<UnitFailure> for ControlError {
+    fn from(failure: UnitFailure) -> Self {
+        Self::Unit { code: failure.code, detail: failure.detail }
+    }
+}
+
+/// A unit and the envelope that it was opened from.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub(crate) unit: Arc<Unit>,
+    pub(crate) envelope: bytes::Bytes,
+}
+
+/// Finds, loads and compiles units.
+pub struct Units {
+    store: Arc<dyn Store>,
+    compiler: Arc<dyn Compile>,
+    keys: SigningKeys,
+    kind: ContentKind,
+    cache: Cache<BundleHash, (Arc<Unit>, u32)>,
+    failed: Cache<BundleHash, UnitFailure>,
+    turns: Turns<BundleHash>,
+}
+
+impl fmt::Debug for Units {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Units").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl Units {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        compiler: Arc<dyn Compile>,
+        keys: SigningKeys,
+        cache: Size,
+    ) -> Result<Self, StoreError> {
+        let fingerprint = Fingerprint::parse(&codec::Fingerprint::current().text())?;
+        let cache = Cache::builder().max_capacity(cache.get()).weigher(|_, (_, weight)| *weight).build();
+        let failed = Cache::builder().max_capacity(1_000).time_to_live(FAILED_FOR).build();
+        let kind = ContentKind::Unit { fingerprint };
+        Ok(Self { store, compiler, keys, kind, cache, failed, turns: Turns::default() })
+    }
+
+    /// The unit, if it is in memory.
+    pub fn peek(&self, cell: &UnitCell) -> Option<Arc<Unit>> {
+        cell.get().or_else(|| {
+            let (unit, _) = self.cache.get(&cell.bundle)?;
+            cell.set(&unit);
+            Some(unit)
+        })
+    }
+
+    /// The unit: from memory, from the store, or compiled from the stored source.
+    ///
+    /// # Errors
+    /// There is none to be had; asked again within two seconds, it says the same.
+    pub async fn load(&self, cell: &UnitCell) -> Result<Arc<Unit>, UnitFailure> {
+        if let Some(unit) = self.peek(cell) {
+            return Ok(unit);
+        }
+        let _turn = self.turns.take(&cell.bundle).await;
+        if let Some(unit) = self.peek(cell) {
+            return Ok(unit);
+        }
+        if let Some(failure) = self.failed.get(&cell.bundle) {
+            return Err(failure);
+        }
+        match self.fetch(cell.bundle).await {
+            Ok(unit) => {
+                cell.set(&unit);
+                Ok(unit)
+            }
+            Err(failure) => {
+                self.failed.insert(cell.bundle, failure.clone());
+                Err(failure)
+            }
+        }
+    }
+
+    async fn fetch(&self, bundle: BundleHash) -> Result<Arc<Unit>, UnitFailure> {
+        let key = ContentHash(*bundle.as_bytes());
+        match self.store.content(&self.kind, key).await {
+            Ok(Some(envelope)) => match self.open(envelope, bundle).await {
+                Ok(opened) => return Ok(opened.unit),
+                Err(failure) => Event::UnitRejected { bundle, code: failure.code }.tell(),
+            },
+            Ok(None) => {}
+            Err(error @ StoreError::Corrupt { .. }) => {
+                Event::UnitRejected { bundle, code: error.code() }.tell();
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let source = self.bundle(bundle).await?;
+        let compilation = self
+            .compiler
+            .compile(&source)
+            .await
+            .map_err(|error| UnitFailure { code: error.code(), detail: error.to_string() })?;
+        let opened = self.admit(compilation.compiled, bundle).await?;
+        Event::UnitRecompiled { bundle }.tell();
+        // It only saves the next reader some work.
+        if let Err(error) = self.store.put_content(&self.kind, key, opened.envelope).await {
+            tracing::debug!(%bundle, %error, "unit not stored");
+        }
+        Ok(opened.unit)
+    }
+
+    /// A bundle from the store, if its files are still those that its hash names.
+    pub(crate) async fn bundle(&self, hash: BundleHash) -> Result<Bundle, UnitFailure> {
+        let corrupt = |detail: String| UnitFailure { code: "store.corrupt", detail };
+        let stored = self.store.content(&ContentKind::Bundle, ContentHash(*hash.as_bytes())).await?;
+        let archive = stored.ok_or_else(|| corrupt(format!("the store has no files for bundle {hash}")))?;
+        let read =
+            tokio::task::spawn_blocking(move || Bundle::from_archive(&archive, &ArchiveLimits::default()));
+        match read.await {
+            Ok(Ok(bundle)) if bundle.hash() == hash => Ok(bundle),
+            Ok(Ok(other)) => {
+                Err(corrupt(format!("the stored files of bundle {hash} are those of {}", other.hash())))
+            }
+            Ok(Err(found)) => {
+                let first = found.iter().next().map_or(String::new(), |first| first.message.clone());
+                Err(corrupt(format!("the stored files of bundle {hash} cannot be read: {first}")))
+            }
+            Err(_) => Err(corrupt(format!("reading the stored files of bundle {hash} failed"))),
+        }
+    }
+
+    /// Compiles a bundle and opens what came of it.
+    pub(crate) async fn compile(
+        &self,
+        bundle: &Bundle,
+    ) -> Result<(Opened, runtime::diagnostic::Diagnostics), ControlError> {
+        let Compilation { compiled, warnings } = self.compiler.compile(bundle).await?;
+        Ok((self.admit(compiled, bundle.hash()).await?, warnings))
+    }
+
+    /// Keeps the files and the unit of a bundle in the store.
+    pub(crate) async fn keep(&self, bundle: &Bundle, opened: &Opened) -> Result<(), StoreError> {
+        let key = ContentHash(*bundle.hash().as_bytes());
+        self.store.put_content(&ContentKind::Bundle, key, bundle.to_archive().into()).await?;
+        self.store.put_content(&self.kind, key, opened.envelope.clone()).await
+    }
+
+    async fn admit(&self, compiled: Compiled, bundle: BundleHash) -> Result<Opened, UnitFailure> {
+        let keys = self.keys.clone();
+        let sealed = tokio::task::spawn_blocking(move || codec::seal(&compiled, bundle, &keys)).await;
+        let lost = |_| UnitFailure { code: "unit.content", detail: "sealing the unit failed".to_owned() };
+        self.open(sealed.map_err(lost)?, bundle).await
+    }
+
+    async fn open(&self, envelope: bytes::Bytes, bundle: BundleHash) -> Result<Opened, UnitFailure> {
+        let (keys, bytes) = (self.keys.clone(), envelope.clone());
+        let opened = tokio::task::spawn_blocking(move || codec::open(&bytes, bundle, &keys)).await;
+        let lost = |_| UnitFailure { code: "unit.content", detail: "decoding the unit failed".to_owned() };
+        let unit = Arc::new(opened.map_err(lost)??);
+        let weight = u32::try_from(envelope.len().saturating_mul(GROWTH)).unwrap_or(u32::MAX);
+        self.cache.insert(bundle, (Arc::clone(&unit), weight));
+        self.failed.invalidate(&bundle);
+        Ok(Opened { unit, envelope })
+    }
+
+    /// Forgets what is in memory, so that a test reads the store again.
+    #[cfg(test)]
+    pub(crate) fn forget(&self) {
+        self.cache.invalidate_all();
+    }
+}

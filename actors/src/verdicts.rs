@@ -1,0 +1,143 @@
+//! Decisions of the actors that need neither a clock nor a file: what to count, what wins, how long to wait.
+//!
+//! Invariant: pure; time and chance are arguments.
+//! Not here: who acts on them (`supervisor`, `watch`).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use quotas::scope::Scope;
+use quotas::switches::{Board, Switch};
+use quotas::units::Moment;
+
+use crate::storage::SwitchRow;
+
+/// Failures of one endpoint's actors within a window.
+#[derive(Debug, Default)]
+pub struct Failures {
+    at: VecDeque<Moment>,
+}
+
+impl Failures {
+    /// Counts a failure; answers whether there were more than `most` within `window`.
+    pub fn count(&mut self, now: Moment, most: u32, window: Duration) -> bool {
+        self.at.push_back(now);
+        while self.at.front().is_some_and(|first| now.since(*first) > window) {
+            self.at.pop_front();
+        }
+        self.at.len() > usize::try_from(most).unwrap_or(usize::MAX)
+    }
+}
+
+/// How long to wait after so many failures in a row: a tenth of a second, doubled each time, two seconds at
+/// most.
+pub fn backoff(failures: u32) -> Duration {
+    let tenths = 1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX);
+    Duration::from_millis(tenths.saturating_mul(100).min(2_000))
+}
+
+/// A time moved by chance, up to a fifth to either side. `chance` is any number.
+pub fn jittered(time: Duration, chance: u64) -> Duration {
+    let share = 800 + u32::try_from(chance % 401).unwrap_or(0);
+    time.saturating_mul(share) / 1000
+}
+
+/// Of all rows of a scope the one that wins.
+pub fn newest(rows: impl IntoIterator<Item = SwitchRow>) -> BTreeMap<Scope, SwitchRow> {
+    let mut newest: BTreeMap<Scope, SwitchRow> = BTreeMap::new();
+    for row in rows {
+        match newest.get(&row.scope) {
+            Some(known) if !row.replaces(known) => {}
+            _ => drop(newest.insert(row.scope.clone(), row)),
+        }
+    }
+    newest
+}
+
+/// The board that these rows make.
+pub fn board_of<'a>(rows: impl IntoIterator<Item = &'a SwitchRow>) -> Board {
+    rows.into_iter().fold(Board::default(), |board, row| match row.off {
+        true => board.with(switch_of(row)),
+        false => board.released(&row.scope, row.generation),
+    })
+}
+
+/// A row that holds, as a switch.
+pub fn switch_of(row: &SwitchRow) -> Switch {
+    Switch {
+        scope: row.scope.clone(),
+        by: row.by.as_str().into(),
+        reason: row.reason.as_str().into(),
+        since: row.since_ms,
+        until: row.until_ms,
+        generation: row.generation,
+        observe: row.observe,
+    }
+}
+
+/// A switch as a row.
+pub fn row_of(switch: &Switch) -> SwitchRow {
+    SwitchRow {
+        scope: switch.scope.clone(),
+        off: true,
+        generation: switch.generation,
+        by: switch.by.to_string(),
+        reason: switch.reason.to_string(),
+        since_ms: switch.since,
+        until_ms: switch.until,
+        observe: switch.observe,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(scope: &str, generation: u64, off: bool) -> SwitchRow {
+        SwitchRow {
+            scope: Scope::parse(scope).unwrap(),
+            off,
+            generation,
+            by: "ana".to_owned(),
+            reason: String::new(),
+            since_ms: 1,
+            until_ms: None,
+            observe: false,
+        }
+    }
+
+    #[test]
+    fn more_failures_than_allowed_within_the_window_are_too_many() {
+        let (mut failures, second) = (Failures::default(), 1_000_000_000_u64);
+        let mut fail = |at| failures.count(Moment::from_nanos(at * second), 2, Duration::from_secs(10));
+        assert_eq!([0, 5, 9, 20, 29, 30].map(&mut fail), [false, false, true, false, false, true]);
+    }
+
+    #[test]
+    fn waits_double_up_to_two_seconds() {
+        let waits = [1, 2, 3, 5, 6, 100].map(|failures| backoff(failures).as_millis());
+        assert_eq!(waits, [100, 200, 400, 1600, 2000, 2000]);
+    }
+
+    #[test]
+    fn chance_moves_a_time_by_a_fifth_at_most() {
+        for chance in [0, 1, 200, 400, 401, u64::MAX] {
+            let moved = jittered(Duration::from_secs(10), chance);
+            assert!((8_000..=12_000).contains(&moved.as_millis()), "{moved:?}");
+        }
+    }
+
+    #[test]
+    fn a_board_is_made_of_the_newest_rows_in_any_order() {
+        let rows =
+            [row("all", 1, true), row("team:tv", 2, false), row("team:tv", 1, true), row("all", 1, false)];
+        let forth = newest(rows.clone());
+        let back = newest(rows.into_iter().rev());
+        assert_eq!(forth, back);
+        let board = board_of(forth.values());
+        assert!(board.get(&Scope::All).is_some());
+        assert!(board.get(&Scope::parse("team:tv").unwrap()).is_none());
+        assert_eq!(board.next_generation(&Scope::parse("team:tv").unwrap()), 3);
+        assert_eq!(board.iter().map(row_of).collect::<Vec<_>>(), [row("all", 1, true)]);
+    }
+}

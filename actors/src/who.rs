@@ -1,0 +1,46 @@
+//! Who asks for a change, and what the history says about it.
+//!
+//! Invariant: a change that reaches the store carries one of these.
+//! Not here: tokens and roles.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::storage::AuditEntry;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// Their name.
+    pub name: String,
+    /// The address they came from.
+    pub from: String,
+    /// The id of their request.
+    pub request: String,
+}
+
+impl Who {
+    /// The node itself, for what nobody asked for: the end of a switch's time, a quarantine.
+    pub fn node(name: &str) -> Self {
+        Self { name: name.to_owned(), from: "node".to_owned(), request: String::new() }
+    }
+
+    /// The history's entry for something that they do now.
+    pub fn entry(&self, what: &str, subject: impl ToString, why: Option<String>) -> AuditEntry {
+        AuditEntry {
+            id: ulid::Ulid::generate().to_string(),
+            at_ms: unix_ms(),
+            who: self.name.clone(),
+            from: self.from.clone(),
+            what: what.to_owned(),
+            subject: subject.to_string(),
+            why,
+            detail: serde_json::json!({ "request": self.request }).to_string(),
+        }
+    }
+}
+
+/// The wall clock, in Unix milliseconds.
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,116 @@
+//! The arguments of what an operator does with a server.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use quotas::scope::Scope;
+
+use super::{ServerArguments, time};
+
+/// What to do with switches.
+#[derive(Debug, Clone, Args)]
+pub struct SwitchArguments {
+    #[command(subcommand)]
+    pub(in crate::cli) command: SwitchCommand,
+}
+
+const SCOPES: &str = "\
+A scope is one of:
+  all                     everything that runs
+  team:tv                 all of a team
+  script:tv/home          all endpoints of a script
+  endpoint:tv/home/home   one endpoint
+  revision:tv/home@7      one revision of a script
+  class:tv-2015           all calls of a class of devices
+  service:catalog         all calls that scripts make to a service";
+
+/// What to do with switches.
+#[derive(Debug, Clone, Subcommand)]
+pub(in crate::cli) enum SwitchCommand {
+    /// Turn something off; in force when the command ends
+    #[command(after_help = SCOPES)]
+    Off {
+        /// What to turn off
+        scope: Scope,
+        /// Why; everyone who is refused can find it
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// For how long [default: until somebody turns it on]
+        #[arg(long = "for", value_name = "TIME", value_parser = time)]
+        duration: Option<Duration>,
+        /// Only count what would be refused
+        #[arg(long)]
+        observe: bool,
+        /// Only show what it would do
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Turn it on again
+    #[command(after_help = SCOPES)]
+    On {
+        /// What to turn on
+        scope: Scope,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Only show what it would do
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// List everything that is off
+    List {
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+}
+
+/// What to do with tokens.
+#[derive(Debug, Clone, Args)]
+pub struct TokenArguments {
+    #[command(subcommand)]
+    pub(in crate::cli) command: TokenCommand,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Clone, Subcommand)]
+pub(in crate::cli) enum TokenCommand {
+    /// Make a token; its secret is printed this once
+    Create {
+        /// What it allows: viewer, deployer, operator or admin
+        #[arg(long, value_name = "ROLE")]
+        role: api::Role,
+        /// The team it is bound to [default: all teams]
+        #[arg(long, value_name = "NAME")]
+        team: Option<quotas::scope::TeamName>,
+        /// What it is for
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
+        /// When it ends, counted from now [default: never]
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        expires: Option<Duration>,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// List all tokens, without their secrets
+    List {
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Revoke a token for good
+    Revoke {
+        /// The token's id
+        id: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+}

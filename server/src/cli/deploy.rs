@@ -1,0 +1,103 @@
+//! `deploy`: a project goes to a server, all of it or nothing.
+//!
+//! Invariant: the command is done only when what was asked for holds: the new revision answers.
+
+use std::path::Path;
+use std::time::Duration;
+
+use api::client::{Upload, Wait};
+use api::{Client, DeployAnswer};
+use quotas::scope::ScriptId;
+
+use super::arguments::{DeployArguments, Until};
+use super::exit::{Exit, Failure};
+use super::out::Out;
+use super::{person, project};
+
+/// What is left of the client's patience when the server stops waiting.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// `deploy`
+pub(super) async fn run(arguments: &DeployArguments, out: &Out) -> Result<Exit, Failure> {
+    let client = arguments.server.client()?.with_timeout(arguments.timeout + GRACE);
+    let upload = Upload {
+        message: arguments.message.clone(),
+        tag: arguments.tag.clone(),
+        keep_inactive: arguments.no_activate,
+        dry_run: arguments.dry_run,
+        wait: match arguments.wait {
+            Until::Node => Wait::Node,
+            Until::All => Wait::All,
+        },
+        timeout: Some(format!("{}ms", arguments.timeout.as_millis())),
+        // Whoever stands between may send the request twice; the server then does it once.
+        idempotency_key: Some(ulid::Ulid::generate().to_string()),
+    };
+    let (script, answer) = send(&client, &arguments.project.directory, &upload, out).await?;
+    out.result("deploy", &answer, |out| describe(&script, &answer, out));
+    let serves = arguments.dry_run || arguments.no_activate || answer.active == Some(answer.revision.number);
+    if !serves {
+        let said = match answer.active {
+            Some(active) => {
+                format!("revision {} is stored, and revision {active} is active", answer.revision.number)
+            }
+            None => format!("revision {} is stored, and none is active", answer.revision.number),
+        };
+        return Err(Failure::failed(said));
+    }
+    if !answer.converged {
+        return Err(Failure::failed(format_args!(
+            "revision {} is stored and active, and not all nodes served it within {:?}",
+            answer.revision.number, arguments.timeout
+        )));
+    }
+    Ok(Exit::Done)
+}
+
+/// Packs a project and uploads it.
+pub(super) async fn send(
+    client: &Client,
+    directory: &Path,
+    upload: &Upload,
+    out: &Out,
+) -> Result<(ScriptId, DeployAnswer), Failure> {
+    let bundle = project::bundle(directory, out)?;
+    let script = project::script_of(&bundle);
+    let archive = bundle.to_archive();
+    out.note(format!(
+        "{script}: {} files, {} KiB to {}",
+        bundle.files().len(),
+        archive.len().div_ceil(1024),
+        client.base()
+    ));
+    let answer = client.upload(script.team.as_str(), script.script.as_str(), archive.into(), upload).await?;
+    if !out.is_json() {
+        out.diagnostics(&person::diagnostics(&answer.warnings));
+    }
+    Ok((script, answer))
+}
+
+/// What an upload did, for a person.
+pub(super) fn describe(script: &ScriptId, answer: &DeployAnswer, out: &Out) -> String {
+    let revision = format!("{script}@{}", answer.revision.number);
+    let is_active = answer.active == Some(answer.revision.number);
+    let mut text = match (answer.dry_run, is_active) {
+        (true, _) => format!("would deploy {}", out.strong(&revision)),
+        (false, true) => format!("{} {} in {} ms", out.strong(&revision), out.good("serves"), answer.took_ms),
+        (false, false) => format!("{} is stored, not active", out.strong(&revision)),
+    };
+    if answer.repeated {
+        text.push_str(" (it was there already)");
+    }
+    for endpoint in &answer.endpoints {
+        text.push_str(&format!("\n  + {}", person::clean(endpoint)));
+    }
+    for endpoint in &answer.removed {
+        text.push_str(&format!("\n  {} {}", out.bad("-"), person::clean(endpoint)));
+    }
+    for cut in &answer.cuts {
+        let cut = format!("{} asked for {} {}, and gets {}", cut.endpoint, cut.limit, cut.asked, cut.granted);
+        text.push_str(&format!("\n  ! {}", person::clean(&cut)));
+    }
+    text
+}

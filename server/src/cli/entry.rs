@@ -1,0 +1,49 @@
+//! The doors to what runs: each command that runs something is one function here.
+
+use std::process::ExitCode;
+
+use runtime::compile_child::child_main;
+
+use super::exit::{Exit, Failure};
+use crate::config::Config;
+use crate::process::child;
+use crate::process::doors::Doors;
+use crate::serve;
+
+/// Runs a server until it is told to stop.
+///
+/// # Errors
+/// It cannot start.
+pub fn serve(config: &Config) -> Result<Exit, Failure> {
+    done(serve::run(config))
+}
+
+/// Runs a server with the examples until it is told to stop.
+///
+/// # Errors
+/// It cannot start.
+pub fn demo(config: &Config) -> Result<Exit, Failure> {
+    done(serve::run_demo(config))
+}
+
+/// Serves on the sockets of the parent, as its child.
+///
+/// # Errors
+/// It cannot start.
+pub fn serving_child(config: Config) -> Result<Exit, Failure> {
+    let doors = match Doors::inherited() {
+        Ok(doors) => doors,
+        Err(error) => return Err(Failure::failed(error)),
+    };
+    serve::start_log();
+    done(child::run(config, doors))
+}
+
+fn done(ended: anyhow::Result<()>) -> Result<Exit, Failure> {
+    ended.map(|()| Exit::Done).map_err(|error| Failure::failed(format_args!("{error:#}")))
+}
+
+/// Compiles one bundle from standard input, as the child of a server.
+pub fn compile_child(cpu_seconds: u64, memory: u64) -> ExitCode {
+    child_main(cpu_seconds, memory)
+}

@@ -1,0 +1,99 @@
+//! What a person is shown and asked.
+//!
+//! Invariant: what comes from a server is cleaned before a terminal sees it; nobody is asked where nobody can
+//! answer.
+
+use std::io::{IsTerminal, Write};
+
+use api::{Problem, Severity, Time};
+use runtime::diagnostic::{Diagnostic, Diagnostics};
+
+use super::exit::Failure;
+
+/// What a server found wrong, as the compiler here would say it.
+pub(super) fn diagnostics(found: &[api::Diagnostic]) -> Diagnostics {
+    let known = found.iter().map(|found| {
+        let place = Diagnostic::whole(&found.file, found.code.clone(), found.message.clone());
+        let whole = Diagnostic {
+            line: found.line,
+            column: found.column,
+            length: found.length,
+            excerpt: found.excerpt.clone(),
+            ..place
+        };
+        let whole = whole.with_hint(found.hint.clone());
+        if found.severity == Severity::Warning { whole.warning() } else { whole }
+    });
+    known.collect()
+}
+
+/// What a problem says beside its first line.
+pub(super) fn problem(problem: &Problem) -> Vec<String> {
+    let time = |time: Option<Time>| time.map(|time| time.to_string());
+    let retry = problem.retry_after_ms.map(|ms| format!("{ms} ms"));
+    let present = problem.present.as_ref().map(|head| match head.active {
+        Some(active) => format!("revision {active} is active"),
+        None => "no revision is active".to_owned(),
+    });
+    let fields = [
+        ("scope", problem.scope.clone()),
+        ("limit", problem.limit.clone()),
+        ("observed", problem.observed.clone()),
+        ("by", problem.by.clone()),
+        ("reason", problem.reason.clone()),
+        ("since", time(problem.since)),
+        ("until", time(problem.until)),
+        ("now", present),
+        ("try again after", retry),
+        ("decision", problem.decision.clone()),
+        ("what to do", problem.advice.clone()),
+    ];
+    let faults = problem.errors.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail));
+    let lines = fields.into_iter().filter_map(|(name, value)| Some(format!("{name}: {}", value?)));
+    lines.chain(faults).map(|line| clean(&line)).collect()
+}
+
+/// A text without what could steer a terminal.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+/// A time to the second, as short as it can be read.
+pub(super) fn when(time: Time) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// Asks whether to go on. Where nobody can answer: `unasked` says whether to go on without, or fails and says
+/// which flag was missing.
+pub(super) fn confirm(question: &str, yes: bool, unasked: Unasked) -> Result<(), Failure> {
+    let somebody = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let automatic = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    if yes {
+        return Ok(());
+    }
+    if !somebody || automatic {
+        return match unasked {
+            Unasked::GoOn => Ok(()),
+            Unasked::Refuse => {
+                Err(Failure::usage(format_args!("{question} Nobody can be asked here: add `--yes`")))
+            }
+        };
+    }
+    let mut error = std::io::stderr().lock();
+    write!(error, "{question} [y/N] ").and_then(|()| error.flush()).map_err(Failure::failed)?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(Failure::failed)?;
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::failed("nothing was done")),
+    }
+}
+
+/// What to do where nobody can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unasked {
+    /// It can be undone, and it may be urgent.
+    GoOn,
+    /// It cannot be undone.
+    Refuse,
+}

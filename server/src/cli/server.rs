@@ -1,0 +1,93 @@
+//! The commands about the server itself, without speaking to one.
+
+use actors::storage::{Embedded, Scylla};
+use serde_json::json;
+
+use super::arguments::{ServeArguments, ServerArguments, StoreArguments, StoreCommand};
+use super::exit::{Exit, Failure};
+use super::out::Out;
+use crate::config::{Config, Flag, Sources, StoreConfig};
+
+/// The variable that holds the token.
+pub(super) const TOKEN_VARIABLE: &str = "CALLBOARD_TOKEN";
+/// The largest file that is read for a token, in bytes.
+const TOKEN_MAX: u64 = 4096;
+
+impl ServeArguments {
+    /// The configuration that these arguments, the environment and the file make.
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        let named = [
+            ("store.data", "--data", &self.data),
+            ("store.url", "--store", &self.store),
+            ("device.address", "--device", &self.device),
+            ("admin.address", "--admin", &self.admin),
+        ];
+        let named = named.into_iter().filter_map(|(key, name, value)| {
+            Some(Flag { key: key.to_owned(), value: value.clone()?, name: name.to_owned() })
+        });
+        let set = self.set.iter().map(|(key, value)| Flag {
+            key: key.clone(),
+            value: value.clone(),
+            name: format!("--set {key}"),
+        });
+        let sources = Sources::of_process(self.config.clone(), named.chain(set).collect());
+        Ok(Config::load(&sources)?)
+    }
+}
+
+impl ServerArguments {
+    /// A client of the server that these arguments name.
+    pub(super) fn client(&self) -> Result<api::Client, Failure> {
+        let client = api::Client::new(self.url.clone());
+        match self.token()? {
+            Some((token, place)) => client.with_token(&token).ok_or_else(|| {
+                Failure::usage(format_args!(
+                    "what is in {place} cannot be a token: it has characters that no token has"
+                ))
+            }),
+            None => Ok(client),
+        }
+    }
+
+    /// The token, and where it came from.
+    pub(super) fn token(&self) -> Result<Option<(String, String)>, Failure> {
+        if let Some(file) = &self.token_file {
+            let place = file.display();
+            let unreadable =
+                |why: &dyn std::fmt::Display| Failure::usage(format_args!("{place} cannot be read: {why}"));
+            if std::fs::metadata(file).map_err(|error| unreadable(&error))?.len() > TOKEN_MAX {
+                return Err(unreadable(&"it is too large to hold a token"));
+            }
+            let token = std::fs::read_to_string(file).map_err(|error| unreadable(&error))?;
+            return Ok(Some((token.trim().to_owned(), place.to_string())));
+        }
+        let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
+        Ok(token.map(|token| (token.trim().to_owned(), TOKEN_VARIABLE.to_owned())))
+    }
+}
+
+/// `config`
+pub(super) fn config(arguments: &ServeArguments, out: &Out) -> Result<Exit, Failure> {
+    let config = arguments.load()?;
+    out.result("config", &config.show_json(), |_| config.show());
+    Ok(Exit::Done)
+}
+
+/// `store`
+pub(super) async fn store(arguments: &StoreArguments, out: &Out) -> Result<Exit, Failure> {
+    let StoreCommand::Migrate(serve) = &arguments.command;
+    let config = serve.load()?;
+    let store = match &config.store {
+        StoreConfig::Embedded => {
+            Embedded::open(&config.data).await.map_err(Failure::failed)?;
+            config.data.display().to_string()
+        }
+        StoreConfig::Cql(cql) => {
+            out.note(format!("migrating {cql}"));
+            Scylla::migrate(cql).await.map_err(Failure::failed)?;
+            cql.to_string()
+        }
+    };
+    out.result("store_migrate", &json!({ "store": store }), |_| format!("{store} is ready for this program"));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,266 @@
+//! The table of all keys: kind, default, bounds, and what each is for.
+//!
+//! Invariant: every default lies within its own bounds, and everything that limits something has a default.
+
+use super::key::{Key, Kind, Preset};
+
+const fn key(name: &'static str, kind: Kind, preset: &'static str, doc: &'static str) -> Key {
+    Key { name, kind, preset: Preset::Text(preset), least: "", most: "", doc }
+}
+
+const fn bounded(
+    name: &'static str,
+    kind: Kind,
+    preset: &'static str,
+    [least, most]: [&'static str; 2],
+    doc: &'static str,
+) -> Key {
+    Key { name, kind, preset: Preset::Text(preset), least, most, doc }
+}
+
+const fn count(name: &'static str, preset: &'static str, range: [&'static str; 2], doc: &'static str) -> Key {
+    bounded(name, Kind::Count, preset, range, doc)
+}
+
+const fn bytes(name: &'static str, preset: &'static str, range: [&'static str; 2], doc: &'static str) -> Key {
+    bounded(name, Kind::Bytes, preset, range, doc)
+}
+
+const fn time(name: &'static str, preset: &'static str, range: [&'static str; 2], doc: &'static str) -> Key {
+    bounded(name, Kind::Time, preset, range, doc)
+}
+
+const fn rate(name: &'static str, preset: &'static str, doc: &'static str) -> Key {
+    bounded(name, Kind::Rate, preset, ["1/s", "1_000_000/s"], doc)
+}
+
+const FUEL: [&str; 2] = ["1", "10_000_000_000"];
+const MEMORY: [&str; 2] = ["64KiB", "1GiB"];
+const DEADLINE: [&str; 2] = ["1ms", "60s"];
+const BODY: [&str; 2] = ["1KiB", "64MiB"];
+const CALLS: [&str; 2] = ["1", "100_000"];
+const MOVED: [&str; 2] = ["1KiB", "1GiB"];
+const BURST: [&str; 2] = ["1", "1_000_000"];
+const AT_ONCE: [&str; 2] = ["1", "100_000"];
+
+/// Every key, section by section.
+pub(super) const KEYS: &[Key] = &[
+    key("device.address", Kind::Address, "127.0.0.1:8080", "Where devices call. Port 0 picks a free one."),
+    key(
+        "admin.address",
+        Kind::Address,
+        "127.0.0.1:8081",
+        "Where people and tools call. Port 0 picks a free one.",
+    ),
+    key(
+        "admin.allowed_hosts",
+        Kind::Texts,
+        "",
+        "Names that the admin address answers for, besides addresses and localhost.",
+    ),
+    key(
+        "admin.allow_plaintext",
+        Kind::Flag,
+        "false",
+        "Whether the admin address may be public without TLS of its own.",
+    ),
+    key(
+        "store.data",
+        Kind::Text,
+        "callboard-data",
+        "The directory of the embedded store, the switch journal and the signing key.",
+    ),
+    key(
+        "store.url",
+        Kind::Text,
+        "",
+        "A shared store, `cql://host,host/keyspace`; nothing for the embedded one.",
+    ),
+    key(
+        "store.replication",
+        Kind::Text,
+        "{'class': 'SimpleStrategy', 'replication_factor': 1}",
+        "The replication of a keyspace that `store migrate` makes.",
+    ),
+    key(
+        "store.consistency",
+        Kind::Word(&["local_quorum", "quorum"]),
+        "local_quorum",
+        "How many replicas answer a plain read or write.",
+    ),
+    key(
+        "store.serial",
+        Kind::Word(&["local_serial", "serial"]),
+        "local_serial",
+        "Among whom a conditional write is decided.",
+    ),
+    time("store.timeout", "2s", ["10ms", "60s"], "The bound on one request to a shared store."),
+    time("store.connect_timeout", "5s", ["10ms", "60s"], "The bound on connecting to a shared store."),
+    // What an endpoint gets that asks for nothing.
+    count("limits.fuel", "2_000_000", FUEL, "Work of a call."),
+    bytes("limits.memory", "8MiB", MEMORY, "Memory that a call's script holds at one time."),
+    time("limits.deadline", "300ms", DEADLINE, "Time of a call."),
+    bytes("limits.response", "1MiB", BODY, "Size of an answer's body."),
+    bytes("limits.body", "1MiB", BODY, "Size of a request's body."),
+    count("limits.host_calls", "64", CALLS, "Calls to services and the like in one call."),
+    bytes("limits.host_bytes", "8MiB", MOVED, "Bytes that those calls move."),
+    rate("limits.rate", "500/s", "Calls in a second, in the long run."),
+    count("limits.burst", "50", BURST, "Calls at once after a quiet time."),
+    count("limits.concurrency", "64", AT_ONCE, "Calls alive at one time."),
+    // The most that an endpoint can get.
+    count("limits.ceiling.fuel", "50_000_000", FUEL, "The most fuel that a manifest can ask for."),
+    bytes("limits.ceiling.memory", "16MiB", MEMORY, "The most memory."),
+    time("limits.ceiling.deadline", "10s", DEADLINE, "The longest deadline."),
+    bytes("limits.ceiling.response", "8MiB", BODY, "The largest answer."),
+    bytes("limits.ceiling.body", "8MiB", BODY, "The largest request."),
+    count("limits.ceiling.host_calls", "1_024", CALLS, "The most host calls."),
+    bytes("limits.ceiling.host_bytes", "64MiB", MOVED, "The most bytes moved."),
+    rate("limits.ceiling.rate", "50_000/s", "The highest rate."),
+    count("limits.ceiling.burst", "50_000", BURST, "The largest burst."),
+    count("limits.ceiling.concurrency", "1_024", AT_ONCE, "The most calls alive at one time."),
+    rate("limits.team.rate", "2_000/s", "Calls in a second of all endpoints of a team."),
+    count("limits.team.burst", "200", BURST, "Calls at once of a team after a quiet time."),
+    count("limits.team.concurrency", "256", AT_ONCE, "Calls of a team alive at one time."),
+    count("limits.node.concurrency", "2_048", AT_ONCE, "Calls of the node alive at one time."),
+    rate("limits.client.rate", "20/s", "Calls in a second of one client."),
+    count("limits.client.burst", "40", BURST, "Calls at once of one client after a quiet time."),
+    Key {
+        name: "service.*.url",
+        kind: Kind::Text,
+        preset: Preset::Missing,
+        least: "",
+        most: "",
+        doc: "Where the service is: `http://`, a host, maybe a port and a path.",
+    },
+    time("service.*.timeout", "250ms", ["1ms", "60s"], "How long one request to it may take."),
+    count("service.*.concurrency", "256", AT_ONCE, "Requests to it that may be under way from this node."),
+    bytes("service.*.response_max", "1MiB", ["1KiB", "64MiB"], "The largest answer that is read from it."),
+    key("class.*.header", Kind::Text, "", "A header and its value, `x-device-model: tv-2015`."),
+    key("class.*.user_agent", Kind::Text, "", "A text that stands in the user agent."),
+    rate("class.*.rate", "1_000/s", "Calls in a second of all devices of the class."),
+    count("class.*.burst", "100", BURST, "Calls at once of the class after a quiet time."),
+    time("compiler.wall", "10s", ["100ms", "10m"], "How long a compilation may take."),
+    time("compiler.cpu", "10s", ["1s", "10m"], "How much processor time it may take, in whole seconds."),
+    bytes(
+        "compiler.memory",
+        "1GiB",
+        ["512MiB", "16GiB"],
+        "How much memory it may map; 256 MiB are its stack.",
+    ),
+    Key {
+        name: "compiler.at_once",
+        kind: Kind::Count,
+        preset: Preset::Machine(|| (cores() / 2).max(1).to_string()),
+        least: "1",
+        most: "64",
+        doc: "How many compilations may run at one time.",
+    },
+    count("compiler.queue", "256", ["1", "10_000"], "How many may wait for their turn."),
+    time("timeouts.head", "5s", ["100ms", "60s"], "How long the head of a request may take to arrive."),
+    time("timeouts.body", "10s", ["100ms", "10m"], "How long its body may take."),
+    time("timeouts.idle", "30s", ["1s", "10m"], "How long a connection may be quiet between requests."),
+    time("timeouts.drain", "20s", ["0s", "10m"], "How long calls may go on when the server is told to stop."),
+    bytes(
+        "timeouts.min_rate",
+        "1KiB",
+        ["1", "1MiB"],
+        "The least bytes a second that a body has to move, either way.",
+    ),
+    count(
+        "timeouts.connections_per_address",
+        "1_024",
+        ["1", "1_000_000"],
+        "Connections that one address may hold.",
+    ),
+    count(
+        "timeouts.connections",
+        "16_384",
+        ["16", "1_000_000"],
+        "Connections that the device address may hold in all.",
+    ),
+    Key {
+        name: "node.name",
+        kind: Kind::Text,
+        preset: Preset::Machine(hostname),
+        least: "",
+        most: "",
+        doc: "The node's name in the fleet.",
+    },
+    time("node.poll", "1s", ["50ms", "60s"], "How often the store is asked what changed."),
+    time("node.sweep", "60s", ["1s", "1h"], "How often all heads are compared with what runs."),
+    Key {
+        name: "node.workers",
+        kind: Kind::Count,
+        preset: Preset::Machine(|| cores().to_string()),
+        least: "1",
+        most: "1_024",
+        doc: "Threads that serve devices.",
+    },
+    bytes("node.cache", "64MiB", ["1MiB", "64GiB"], "Memory for units that are kept ready."),
+    count(
+        "node.restarts",
+        "5",
+        ["1", "1_000"],
+        "Failures of an endpoint within the window, after which it is set aside.",
+    ),
+    time(
+        "node.restart_window",
+        "60s",
+        ["1s", "1h"],
+        "The window in which failures of an endpoint are counted.",
+    ),
+    key(
+        "signing.key_file",
+        Kind::Text,
+        "",
+        "The file of the key that signs bytecode; in the data directory when nothing is said.",
+    ),
+    key(
+        "client_key.header",
+        Kind::Text,
+        "",
+        "The header that tells clients apart; their address when nothing is said.",
+    ),
+    key(
+        "client_key.trusted_proxies",
+        Kind::Texts,
+        "",
+        "Proxies whose `X-Forwarded-For` is believed, as addresses or networks.",
+    ),
+];
+
+/// Processors that this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The machine's name, as far as it can be a node's.
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name.trim().chars().filter(char::is_ascii_graphic).take(63).collect();
+    if name.is_empty() { "callboard".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::settings::Value;
+
+    #[test]
+    fn every_default_is_within_its_bounds_and_every_key_says_what_it_is_for() {
+        let mut names = BTreeSet::new();
+        for key in KEYS {
+            assert!(names.insert(key.name), "{}", key.name);
+            assert!(key.doc.ends_with('.'), "{}", key.name);
+            let text = match key.preset {
+                Preset::Text(text) => text.to_owned(),
+                Preset::Machine(ask) => ask(),
+                Preset::Missing => continue,
+            };
+            let value = if key.kind == Kind::Texts { Value::Many(Vec::new()) } else { Value::One(text) };
+            assert_eq!(key.check(&value), Ok(()), "{}", key.name);
+        }
+    }
+}

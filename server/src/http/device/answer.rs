@@ -1,0 +1,103 @@
+//! What a device gets: the script's answer, or a problem that names the rule and nothing of others.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_http::body::{BodySize, MessageBody};
+use actix_web::http::header::{HeaderName, HeaderValue, ALLOW, CONTENT_TYPE};
+use actix_web::http::StatusCode;
+use actix_web::HttpResponse;
+use actors::lane::{Answered, CallFailure};
+use actors::routes::EndpointEntry;
+use api::Problem;
+use bytes::Bytes;
+use quotas::concurrency::Permit;
+use runtime::host::response::Response;
+
+use crate::http::problem;
+
+const REVISION: HeaderName = HeaderName::from_static("callboard-revision");
+
+/// The body of an answer; the call's place is given back when it was written or dropped.
+struct Held {
+    body: Bytes,
+    _permit: Permit,
+}
+
+impl MessageBody for Held {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.body.len() as u64)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let body = std::mem::take(&mut self.body);
+        Poll::Ready((!body.is_empty()).then_some(Ok(body)))
+    }
+}
+
+/// The answer to a call that was let in.
+pub(super) fn of(entry: &EndpointEntry, answered: Answered, request_id: &str) -> HttpResponse {
+    let Answered { result, revision, permit, warning, .. } = answered;
+    let mut response = match result {
+        Ok(answer) => script(answer, permit),
+        Err(failure) => {
+            told(entry, revision.get(), request_id, &failure);
+            let failed = problem::failed(&failure);
+            problem::respond(failed.for_device())
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(REVISION, HeaderValue::from(revision.get()));
+    if let Some(policy) = warning {
+        problem::rate_headers(headers, &policy);
+    }
+    response
+}
+
+fn script(answer: Response, permit: Permit) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let mut response = HttpResponse::build(status);
+    if let Some(content_type) = answer.content_type {
+        response.insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)));
+    }
+    for (name, value) in answer.headers {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes())) else {
+            continue;
+        };
+        if name == CONTENT_TYPE {
+            response.insert_header((name, value));
+        } else {
+            response.append_header((name, value));
+        }
+    }
+    if matches!(answer.status, 204 | 304) {
+        return response.finish();
+    }
+    response.body(Held { body: answer.body, _permit: permit })
+}
+
+/// The owner finds a failure by the request's id.
+fn told(entry: &EndpointEntry, revision: u64, request_id: &str, failure: &CallFailure) {
+    match failure {
+        CallFailure::Script(failure) => tracing::info!(
+            endpoint = %entry.id, revision, request_id, code = failure.code(), detail = %failure, "call failed"
+        ),
+        CallFailure::Unit { code, detail } => tracing::warn!(
+            endpoint = %entry.id, revision, request_id, code, detail, "unit not loaded"
+        ),
+        CallFailure::Refused(_) | CallFailure::Lost => tracing::info!(
+            endpoint = %entry.id, revision, request_id, code = failure.code(), "call refused"
+        ),
+    }
+}
+
+/// 405, with what the path does answer.
+pub(super) fn method_not_allowed(allowed: &[&str]) -> HttpResponse {
+    let mut response = problem::respond(Problem::of("method.not_allowed", ""));
+    if let Ok(value) = HeaderValue::from_str(&allowed.join(", ")) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    response
+}

@@ -1,0 +1,63 @@
+//! A request's body: whole, within its limit, in time and at a least rate.
+
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_ENCODING;
+use actix_web::{web, HttpRequest};
+use api::Problem;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use quotas::limits::Allowance;
+
+use crate::config::Timeouts;
+
+/// The first piece may take so long whatever the least rate is.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Reads the body.
+///
+/// # Errors
+/// It is too large, comes too slowly, or is encoded.
+pub(super) async fn read(
+    req: &HttpRequest,
+    mut payload: web::Payload,
+    allowance: &Allowance,
+    timeouts: &Timeouts,
+) -> Result<Bytes, Box<Problem>> {
+    let headers = req.headers();
+    if !headers.contains_key("content-length") && !headers.contains_key("transfer-encoding") {
+        return Ok(Bytes::new());
+    }
+    if headers.contains_key(CONTENT_ENCODING) {
+        let detail = "a body with a Content-Encoding is not taken; send it as it is";
+        return Err(Box::new(Problem::of("request.media_type", detail)));
+    }
+    let max = usize::try_from(allowance.body.get()).unwrap_or(usize::MAX);
+    let too_large = || Box::new(Problem::of("request.too_large", format!("at most {}", allowance.body)));
+    let length = headers.get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > max as u64) {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::new();
+    let whole = async {
+        let began = tokio::time::Instant::now();
+        loop {
+            let rate = timeouts.min_rate.get().max(1);
+            let by_rate = Duration::from_millis((body.len() as u64).saturating_mul(1000) / rate);
+            let until = began + GRACE + by_rate;
+            match tokio::time::timeout_at(until, payload.next()).await {
+                Err(_) => return Err("request.timeout"),
+                Ok(None) => return Ok(()),
+                Ok(Some(Err(_))) => return Err("request.invalid"),
+                Ok(Some(Ok(piece))) if body.len() + piece.len() > max => return Err("request.too_large"),
+                Ok(Some(Ok(piece))) => body.extend_from_slice(&piece),
+            }
+        }
+    };
+    match tokio::time::timeout(timeouts.body, whole).await {
+        Ok(Ok(())) => Ok(body.freeze()),
+        Ok(Err("request.too_large")) => Err(too_large()),
+        Ok(Err(code)) => Err(Box::new(Problem::of(code, "the body did not arrive whole"))),
+        Err(_) => Err(Box::new(Problem::of("request.timeout", "the body did not arrive in time"))),
+    }
+}

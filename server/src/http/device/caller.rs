@@ -1,0 +1,85 @@
+//! Who calls: the device's class, the client's key, the request's id, the hops it came.
+//!
+//! Invariant: a device cannot choose whose quota it uses: headers that name a client count only from the
+//! proxies that the operator trusts.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use quotas::scope::ClassName;
+
+use crate::config::{ClientKeySource, Config};
+
+/// The header that counts how many callboards a request came through.
+const HOPS: &str = "callboard-hops";
+/// A request that came through more goes in a circle.
+const HOPS_MAX: u32 = 8;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Who calls.
+pub(super) struct Caller {
+    pub(super) class: Option<ClassName>,
+    pub(super) client: Box<[u8]>,
+    pub(super) request_id: Arc<str>,
+    pub(super) hops: u32,
+}
+
+impl Caller {
+    pub(super) fn of(req: &HttpRequest, config: &Config) -> Self {
+        let header = |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok());
+        let class = config.classes.iter().find(|class| class.matches(header)).map(|class| class.name.clone());
+        let hops = header(HOPS).map_or(0, |text| text.parse().unwrap_or(HOPS_MAX));
+        Self {
+            class,
+            client: client(req, config),
+            request_id: header(REQUEST_ID.as_str()).filter(|id| is_id(id)).map_or_else(new_id, Arc::from),
+            hops,
+        }
+    }
+
+    pub(super) fn came_round(&self) -> bool {
+        self.hops >= HOPS_MAX
+    }
+
+    /// Writes the request's id on its answer.
+    pub(super) fn mark(&self, response: &mut HttpResponse) {
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+    }
+}
+
+fn new_id() -> Arc<str> {
+    ulid::Ulid::generate().to_string().into()
+}
+
+fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+fn client(req: &HttpRequest, config: &Config) -> Box<[u8]> {
+    let peer = req.peer_addr().map(|peer| peer.ip());
+    let trusted = peer.is_some_and(|peer| config.client_key.trusts(peer));
+    if trusted && let ClientKeySource::Header(name) = &config.client_key.source
+        && let Some(key) = req.headers().get(name)
+    {
+        return key.as_bytes().into();
+    }
+    let address = if trusted { forwarded(req, config).or(peer) } else { peer };
+    match address {
+        Some(IpAddr::V4(address)) => address.octets().into(),
+        // A client of version 6 has a network of its own.
+        Some(IpAddr::V6(address)) => address.octets()[..8].into(),
+        None => Box::default(),
+    }
+}
+
+/// The rightmost address of `X-Forwarded-For` that is no proxy of ours.
+fn forwarded(req: &HttpRequest, config: &Config) -> Option<IpAddr> {
+    let header = req.headers().get("x-forwarded-for")?.to_str().ok()?;
+    let mut hops = header.rsplit(',').map_while(|hop| hop.trim().parse::<IpAddr>().ok());
+    hops.find(|hop| !config.client_key.trusts(*hop))
+}

@@ -1,0 +1,135 @@
+//! The server itself: who asks, what it is, what is in force, and who did what.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actors::storage::store::READ_MAX;
+use actors::watch::Audit;
+use api::openapi::API_VERSION;
+use api::{Page, RateLimits, UploadLimits, Whoami};
+use quotas::guards::Condition;
+use quotas::scope::ScriptId;
+use runtime::archive::ArchiveLimits;
+use runtime::codec::Fingerprint;
+
+use super::query::{Query, cursor};
+use super::{Answered, Door, ok, shapes};
+use crate::http::auth::Caller;
+use crate::http::problem::{self, ProblemError};
+
+/// The program's version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long the lanes are asked for a decision.
+const LANES_WAIT: Duration = Duration::from_secs(1);
+
+pub(super) async fn contract(request: HttpRequest) -> Answered {
+    Query::read(&request, &[])?;
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    let text = TEXT.get_or_init(|| serde_json::to_vec(&api::openapi()).unwrap_or_default().into());
+    Ok(HttpResponse::Ok().content_type("application/json").body(text.clone()))
+}
+
+pub(super) async fn version(request: HttpRequest) -> Answered {
+    Query::read(&request, &[])?;
+    static FINGERPRINT: OnceLock<String> = OnceLock::new();
+    let fingerprint = FINGERPRINT.get_or_init(|| Fingerprint::current().text()).clone();
+    ok(&api::Version { version: VERSION.to_owned(), fingerprint, api: API_VERSION.to_owned() })
+}
+
+pub(super) async fn whoami(caller: Caller, request: HttpRequest) -> Answered {
+    Query::read(&request, &[])?;
+    let Caller { bearer, from, .. } = caller;
+    ok(&Whoami {
+        name: bearer.name,
+        token: bearer.id,
+        role: bearer.role,
+        team: bearer.team.map(|team| team.to_string()),
+        expires: bearer.expires_ms.map(api::time_from_ms),
+        from: from.ip().to_string(),
+    })
+}
+
+pub(super) async fn limits(door: Door, _caller: Caller, request: HttpRequest) -> Answered {
+    Query::read(&request, &[])?;
+    let (policy, archive) = (&door.node.shared().policy, ArchiveLimits::default());
+    ok(&api::Limits {
+        endpoint_default: shapes::limits(&policy.default),
+        endpoint_ceiling: shapes::limits(&policy.ceiling),
+        team: RateLimits {
+            rate: policy.team_rate.to_string(),
+            burst: policy.team_burst.get(),
+            concurrency: Some(policy.team_concurrency.get()),
+        },
+        client: RateLimits {
+            rate: policy.client_rate.to_string(),
+            burst: policy.client_burst.get(),
+            concurrency: None,
+        },
+        node_concurrency: policy.node_concurrency.get(),
+        upload: UploadLimits {
+            files: u32::try_from(archive.files).unwrap_or(u32::MAX),
+            file: archive.file.to_string(),
+            total: archive.total.to_string(),
+            compressed: archive.compressed.to_string(),
+        },
+    })
+}
+
+pub(super) async fn nodes(door: Door, _caller: Caller, request: HttpRequest) -> Answered {
+    Query::read(&request, &[])?;
+    let shared = door.node.shared();
+    let draining = shared.node.condition() == Condition::Draining;
+    ok(&Page::whole(vec![api::Node {
+        name: shared.name.to_string(),
+        version: VERSION.to_owned(),
+        started: door.started,
+        this: true,
+        ready: shared.is_loaded() && !draining,
+        draining,
+        lanes: u32::try_from(shared.lanes.len()).unwrap_or(u32::MAX),
+        in_flight: shared.node.gate.in_flight().into(),
+        endpoints: shared.routes.load().len() as u64,
+        lag_ms: None,
+    }]))
+}
+
+pub(super) async fn audit(door: Door, caller: Caller, request: HttpRequest) -> Answered {
+    let query = Query::read(&request, &["team", "script", "limit", "cursor"])?;
+    let (limit, after) = (query.limit()?, query.cursor::<String>("audit")?);
+    let script: Option<ScriptId> = query.parsed("script")?;
+    let Ok(team) = caller.narrowed(query.team()?) else {
+        return ok(&Page::<api::AuditEntry>::whole(Vec::new()));
+    };
+    if script.as_ref().is_some_and(|script| !caller.sees(&script.team)) {
+        return ok(&Page::<api::AuditEntry>::whole(Vec::new()));
+    }
+    let mut entries = door.node.storage().send(Audit { script, team, limit: READ_MAX }).await??;
+    if let Some(after) = after {
+        let place = entries.iter().position(|entry| entry.id == after);
+        let place = place.ok_or_else(|| ProblemError::of("cursor.expired", "start again without it"))?;
+        entries.drain(..=place);
+    }
+    let is_more = entries.len() > limit;
+    entries.truncate(limit);
+    let last = entries.last().map(|entry| cursor("audit", &entry.id)).filter(|_| is_more);
+    ok(&Page { items: entries.into_iter().map(shapes::audit).collect(), cursor: last })
+}
+
+pub(super) async fn decision(door: Door, caller: Caller, request: HttpRequest, path: web::Path<String>) -> Answered {
+    Query::read(&request, &[])?;
+    // A thread that a script holds may be late; what the others remember is enough to wait for.
+    let found = tokio::time::timeout(LANES_WAIT, door.node.shared().lanes.decision(&path)).await;
+    let found = found.ok().flatten().filter(|decision| caller.sees(decision.endpoint.team()));
+    let found = found.ok_or_else(|| ProblemError::of("decision.unknown", "only the latest are kept"))?;
+    ok(&api::Decision {
+        id: found.id.clone(),
+        at: api::time_from_ms(found.at_ms),
+        endpoint: Some(found.endpoint.to_string()),
+        revision: None,
+        rule: found.refusal.rule.to_owned(),
+        request: None,
+        problem: problem::refused(&found.refusal, Some(&found.id)),
+    })
+}

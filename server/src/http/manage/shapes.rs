@@ -1,0 +1,106 @@
+//! From what the actors say to what crosses the wire.
+
+use actors::controller::EndpointInfo;
+use actors::storage::{AuditEntry, Head, Revision, TokenRow};
+use quotas::limits::{Cut, EndpointLimits};
+use quotas::scope::{EndpointId, EndpointName, ScriptId};
+use quotas::switches::Switch;
+
+/// A revision; active when it is the one that answers.
+pub(super) fn revision(script: &ScriptId, revision: &Revision, head: Option<&Head>) -> api::Revision {
+    let active = head.is_some_and(|head| !head.deleted && head.active == Some(revision.number));
+    api::Revision {
+        team: script.team.to_string(),
+        script: script.script.to_string(),
+        number: revision.number.get(),
+        bundle: revision.bundle.to_string(),
+        active,
+        message: revision.message.clone(),
+        tag: revision.tag.clone(),
+        by: revision.by.clone(),
+        at: api::time_from_ms(revision.at_ms),
+        endpoints: revision.endpoints.clone(),
+    }
+}
+
+pub(super) fn ids(endpoints: &[EndpointId]) -> Vec<String> {
+    endpoints.iter().map(ToString::to_string).collect()
+}
+
+pub(super) fn cut((endpoint, cut): &(EndpointName, Cut)) -> api::Cut {
+    api::Cut {
+        endpoint: endpoint.to_string(),
+        limit: cut.limit.to_owned(),
+        asked: cut.asked.to_string(),
+        granted: cut.granted.to_string(),
+    }
+}
+
+pub(super) fn limits(limits: &EndpointLimits) -> api::EndpointLimits {
+    let allowance = &limits.allowance;
+    api::EndpointLimits {
+        fuel: allowance.fuel.get(),
+        memory: allowance.memory.to_string(),
+        deadline: format!("{:?}", allowance.deadline),
+        response: allowance.response.to_string(),
+        body: allowance.body.to_string(),
+        host_calls: allowance.host_calls,
+        host_bytes: allowance.host_bytes.to_string(),
+        rate: limits.rate.to_string(),
+        burst: limits.burst.get(),
+        concurrency: limits.concurrency.get(),
+    }
+}
+
+pub(super) fn endpoint(info: &EndpointInfo) -> api::Endpoint {
+    let quarantine = info.quarantine.as_ref().map(|quarantine| api::Quarantine {
+        reason: quarantine.reason.to_string(),
+        since: api::time_from_ms(quarantine.since),
+        until: quarantine.until.map(api::time_from_ms),
+    });
+    api::Endpoint {
+        id: info.id.to_string(),
+        team: info.id.script.team.to_string(),
+        script: info.id.script.script.to_string(),
+        name: info.id.name.to_string(),
+        path: info.path.clone(),
+        methods: info.methods.iter().map(|method| method.as_str().to_owned()).collect(),
+        revision: info.revision.map_or(0, |number| number.get()),
+        priority: info.priority.as_str().to_owned(),
+        services: info.services.iter().map(ToString::to_string).collect(),
+        limits: limits(&info.limits),
+        quarantine,
+        problem: info.problem.clone(),
+    }
+}
+
+pub(super) fn switch(switch: &Switch) -> api::Switch {
+    api::Switch {
+        scope: switch.scope.to_string(),
+        state: if switch.observe { api::SwitchState::Observe } else { api::SwitchState::Off },
+        reason: switch.reason.to_string(),
+        by: switch.by.to_string(),
+        since: api::time_from_ms(switch.since),
+        until: switch.until.map(api::time_from_ms),
+        generation: switch.generation,
+    }
+}
+
+pub(super) fn audit(entry: AuditEntry) -> api::AuditEntry {
+    let AuditEntry { id, at_ms, who, from, what, subject, why, detail } = entry;
+    let detail = serde_json::from_str(&detail).unwrap_or(serde_json::Value::String(detail));
+    api::AuditEntry { id, at: api::time_from_ms(at_ms), who, from, what, subject, why, detail }
+}
+
+/// A token, unless its role is one that a newer program gave it.
+pub(super) fn token(row: &TokenRow) -> Option<api::Token> {
+    Some(api::Token {
+        id: row.id.clone(),
+        role: row.role.parse().ok()?,
+        team: row.team.as_ref().map(ToString::to_string),
+        note: row.note.clone(),
+        created: api::time_from_ms(row.created_ms),
+        expires: row.expires_ms.map(api::time_from_ms),
+        revoked: row.revoked,
+    })
+}

@@ -1,0 +1,88 @@
+//! Probes: what load balancers, orchestrators and scrapers ask, without a token.
+//!
+//! Invariant: whether the process lives depends on nothing; whether it is ready, on itself alone: a store that
+//! is down makes no loaded node unready.
+//! Not here: the health of scripts.
+
+mod exposition;
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use api::{Check, Health};
+use quotas::guards::Condition;
+
+use self::exposition::Scrape;
+use super::manage::AdminDoor;
+use super::problem::ProblemError;
+
+/// How long the store is waited for.
+const STORE_WAIT: Duration = Duration::from_secs(1);
+/// How long the lanes are waited for.
+const LANES_WAIT: Duration = Duration::from_secs(1);
+/// The media type of the metrics.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// `GET /livez`: whether the process lives.
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+}
+
+/// `GET /readyz`: whether the node can serve.
+pub async fn ready(door: web::Data<AdminDoor>, request: HttpRequest) -> Result<HttpResponse, ProblemError> {
+    let verbose = match request.query_string() {
+        "" | "verbose=false" => false,
+        "verbose" | "verbose=" | "verbose=true" => true,
+        _ => return Err(ProblemError::of("request.invalid", "the only query parameter here is `verbose`")),
+    };
+    let shared = door.node.shared();
+    let (loaded, draining) = (shared.is_loaded(), shared.node.condition() == Condition::Draining);
+    let ready = loaded && !draining;
+    let mut checks = Vec::new();
+    if verbose {
+        let check = |name: &str, ok, detail: &str| Check {
+            name: name.to_owned(),
+            ok,
+            detail: (!detail.is_empty()).then(|| detail.to_owned()),
+        };
+        checks.push(check("loaded", loaded, if loaded { "" } else { "the scripts were not read yet" }));
+        checks.push(check("open", !draining, if draining { "it is about to stop" } else { "" }));
+        let store = store(&door).await;
+        checks.push(check("store", store.is_ok(), store.as_ref().err().map_or("", String::as_str)));
+    }
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(HttpResponse::build(status).json(Health { ready, checks }))
+}
+
+/// `GET /metrics`: what was counted.
+pub async fn metrics(door: web::Data<AdminDoor>) -> Result<HttpResponse, ProblemError> {
+    let shared = door.node.shared();
+    let lanes = tokio::time::timeout(LANES_WAIT, shared.lanes.snapshot());
+    let (lanes, store) = tokio::join!(lanes, store(&door));
+    let scrape = Scrape {
+        // A scrape that waits for a thread without end would tell nothing at all.
+        answered: lanes.is_ok(),
+        endpoints: lanes.unwrap_or_default(),
+        store: store.is_ok(),
+        loaded: shared.is_loaded(),
+        draining: shared.node.condition() == Condition::Draining,
+        in_flight: shared.node.gate.in_flight(),
+        in_flight_max: shared.node.gate.limit().get(),
+        lanes: shared.lanes.len(),
+        routes: shared.routes.load().len(),
+        switches: shared.board.load().iter().count(),
+        events: actors::events::counts().collect(),
+    };
+    let text = scrape.text().map_err(|_| ProblemError::of("server.internal", "the metrics were not written"))?;
+    Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
+}
+
+async fn store(door: &AdminDoor) -> Result<(), String> {
+    match tokio::time::timeout(STORE_WAIT, door.node.store().ping()).await {
+        Ok(Ok(())) => Ok(()),
+        // More than the code is nobody's business who has no token.
+        Ok(Err(error)) => Err(error.code().to_owned()),
+        Err(_) => Err("store.unavailable".to_owned()),
+    }
+}

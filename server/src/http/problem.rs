@@ -1,0 +1,142 @@
+//! Problems: what any failure of a node looks like as an answer, on both doors.
+//!
+//! Invariant: a code is one of [`api::codes`]; the header `Callboard-Refused` stands on refusals alone, so that
+//! a quota can be told from a bug without reading a body.
+//! Not here: what a device is not told ([`Problem::for_device`]), which calls are refused (`quotas`).
+
+mod respond;
+
+use std::time::Duration;
+
+use actors::error::{ControlError, StoreError};
+use actors::lane::CallFailure;
+use actors::storage::Head;
+use api::Problem;
+use quotas::refusal::{Reader, Refusal, RefusalCode};
+use quotas::scope::ParseScopeError;
+use runtime::diagnostic::{Diagnostics, Severity};
+
+pub use self::respond::{ProblemError, REFUSED, rate_headers, respond, respond_refusal};
+
+/// When to come back for something that may be there a moment later, in milliseconds.
+const SOON_MS: u64 = 1_000;
+
+/// Why a call may not run. The status says what the reader will do: 429 call less, 503 wait.
+pub fn refused(refusal: &Refusal, decision: Option<&str>) -> Problem {
+    let problem = Problem::of(refusal.code.as_str(), sentence(refusal)).with_status(match refusal.reader() {
+        Reader::SlowDown => 429,
+        Reader::WeProtectOurselves => 503,
+    });
+    Problem {
+        scope: Some(refusal.scope.to_string()),
+        limit: refusal.limit.map(|limit| limit.to_string()),
+        observed: refusal.observed.map(|observed| observed.to_string()),
+        since: refusal.since.map(api::time_from_ms),
+        until: refusal.until.map(api::time_from_ms),
+        by: refusal.by.as_deref().map(str::to_owned),
+        reason: refusal.reason.as_deref().map(str::to_owned),
+        advice: Some(refusal.advice().to_owned()),
+        retry_after_ms: refusal.retry_after.map(milliseconds),
+        decision: decision.map(str::to_owned),
+        violated_policies: refusal.policy.iter().map(|policy| policy.name.to_owned()).collect(),
+        ..problem
+    }
+}
+
+/// Why a call that was let in gave no answer.
+pub fn failed(failure: &CallFailure) -> Problem {
+    match failure {
+        CallFailure::Script(failure) => Problem::of(failure.code(), failure.to_string()),
+        CallFailure::Refused(refusal) => refused(refusal, None),
+        CallFailure::Unit { code, detail } => soon(Problem::of(known(code), detail.as_str())),
+        CallFailure::Lost => soon(Problem::of("endpoint.lost", "")),
+    }
+}
+
+/// Why a change was not made.
+pub fn control(error: &ControlError) -> Problem {
+    let problem = Problem::of(known(error.code()), error.to_string());
+    match error {
+        ControlError::Invalid(found) => Problem { diagnostics: diagnostics(found), ..problem },
+        ControlError::DeployConflict { present } => Problem { present: Some(head(present)), ..problem },
+        ControlError::RouteConflict { .. } => {
+            Problem { advice: Some("Choose another path, or ask its owner to give it up.".to_owned()), ..problem }
+        }
+        _ => soon(problem),
+    }
+}
+
+/// What went wrong with the store.
+pub fn store(error: &StoreError) -> Problem {
+    soon(Problem::of(error.code(), error.to_string()))
+}
+
+/// A name that names nothing.
+pub fn scope(error: &ParseScopeError) -> Problem {
+    Problem::of(error.code(), error.to_string())
+}
+
+/// What is wrong with a script, for its author.
+pub fn diagnostics(found: &Diagnostics) -> Vec<api::Diagnostic> {
+    let told = found.iter().map(|found| api::Diagnostic {
+        severity: match found.severity {
+            Severity::Error => api::Severity::Error,
+            Severity::Warning => api::Severity::Warning,
+        },
+        code: found.code.to_string(),
+        file: found.file.clone(),
+        line: found.line,
+        column: found.column,
+        length: found.length,
+        message: found.message.clone(),
+        hint: found.hint.clone(),
+        excerpt: found.excerpt.clone(),
+    });
+    told.collect()
+}
+
+/// Where a script stands, with the tag that `If-Match` asks for.
+pub fn head(head: &Head) -> api::Head {
+    api::Head {
+        active: head.active.map(|number| number.get()),
+        latest: head.latest.map(|number| number.get()),
+        etag: format!("\"{}\"", head.seq),
+        deleted: head.deleted,
+    }
+}
+
+/// The code of the contract for a code of the actors: some of theirs are one to whoever reads the answer.
+fn known(code: &'static str) -> &'static str {
+    match code {
+        "file.unknown" => "resource.unknown",
+        "switch.past" => "request.invalid",
+        "journal.unwritable" => "server.internal",
+        "node.stopping" => "node.draining",
+        "unit.loading" => "unit.unavailable",
+        code => code,
+    }
+}
+
+/// Says when to come back, where waiting helps.
+fn soon(problem: Problem) -> Problem {
+    let retry_after_ms = problem.retry_after_ms.or((problem.status == 503).then_some(SOON_MS));
+    Problem { retry_after_ms, ..problem }
+}
+
+/// What happened, without what stands in fields of its own.
+fn sentence(refusal: &Refusal) -> String {
+    match (refusal.code, refusal.limit) {
+        (RefusalCode::SwitchOff, _) => format!("{} is switched off", refusal.scope),
+        (RefusalCode::QuarantineActive, _) => format!("{} is set aside", refusal.scope),
+        (_, Some(limit)) => format!("{} allows {limit}", refusal.scope),
+        _ => format!("refused by {} of {}", refusal.rule, refusal.scope),
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    let whole = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    whole + u64::from(time.subsec_nanos() % 1_000_000 > 0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The child: it serves on the sockets of its warden, until that tells it to stop or is gone.
+//!
+//! Threads: this one holds the actors that own the node's state; one runs the admin door; one a core runs
+//! the device door. Nothing that a device sends reaches the first two.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use actors::node::{Node, NodeConfig};
+use actors::storage::embedded::Embedded;
+use actors::storage::scylla::Scylla;
+use actors::storage::Store;
+use runtime::codec::SigningKeys;
+use runtime::compile_child::{Compiler, CompilerConfig};
+use tokio::signal::unix::{signal, SignalKind};
+
+use super::doors::Doors;
+use super::warden::Told;
+use crate::config::{Config, StoreConfig};
+use crate::http::auth::Tokens;
+use crate::http::device::DeviceDoor;
+use crate::http::manage::AdminDoor;
+use crate::http::{admin, device};
+
+/// The argument that makes this program compile one bundle.
+const COMPILE: &str = "compile-child";
+/// The id that the node's own key signs with.
+const KEY: u8 = 1;
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn run(config: Config, doors: Doors) -> anyhow::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    actix_rt::System::new().block_on(serve(config, doors))
+}
+
+async fn serve(config: Config, doors: Doors) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let store = open(&config).await?;
+    let node = Node::start(node_config(&config)?, store).await?;
+    let (tokens, made) = Tokens::bootstrap(&node, config.admin_token.as_ref()).await?;
+    if let Some(token) = made {
+        tell(&Told::Token(token.reveal().to_owned()))?;
+    }
+    let admin_door = AdminDoor::new(node.clone(), config.clone(), Arc::new(tokens));
+    let admin = admin::serve(doors.admin, admin_door, &config)?;
+    let device = device::serve(doors.device, &DeviceDoor::new(node.clone(), config.clone()))?;
+    let device_handle = device.handle();
+    let admin_handle = admin.handle();
+    actix_rt::spawn(admin);
+    actix_rt::spawn(device);
+    tell(&Told::Ready)?;
+
+    let mut stop = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = stop.recv() => {}
+        () = orphaned() => {}
+    }
+    node.drain().await;
+    device_handle.stop(true).await;
+    admin_handle.stop(true).await;
+    Ok(())
+}
+
+/// Ends when the warden is gone: it keeps our standard input open as long as it lives.
+async fn orphaned() {
+    let (gone, is_gone) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut byte = [0];
+        while matches!(io::stdin().read(&mut byte), Ok(1..)) {}
+        // Nobody waits any more when the server is stopping already.
+        let _ = gone.send(());
+    });
+    let _ = is_gone.await;
+}
+
+/// A line for the warden.
+fn tell(told: &Told) -> io::Result<()> {
+    use std::io::Write;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", told.line())?;
+    out.flush()
+}
+
+async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(match &config.store {
+        StoreConfig::Embedded => Arc::new(Embedded::open(&config.data).await?),
+        StoreConfig::Cql(cql) => Arc::new(Scylla::connect(cql.clone()).await?),
+    })
+}
+
+fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
+    std::fs::create_dir_all(&config.data)?;
+    let program = std::env::current_exe()?;
+    let compiler = CompilerConfig {
+        wall: config.compiler.wall,
+        cpu_seconds: config.compiler.cpu_seconds,
+        memory: config.compiler.memory.get(),
+        at_once: config.compiler.at_once,
+        queue: config.compiler.queue,
+        ..CompilerConfig::new(program, COMPILE)
+    };
+    Ok(NodeConfig {
+        name: config.node.name.clone(),
+        policy: config.limits.clone(),
+        classes: config.classes.iter().map(|class| (class.name.clone(), class.quota)).collect(),
+        services: config.services.iter().map(|(name, service)| (name.clone(), service.service())).collect(),
+        keys: SigningKeys::new((KEY, config.signing.key()?), Vec::new()),
+        compiler: Arc::new(Compiler::new(compiler)),
+        poll: config.node.poll,
+        sweep: config.node.sweep,
+        journal: config.data.join("switches.journal"),
+        cache: config.node.cache,
+        restarts: config.node.restarts,
+    })
+}

@@ -1,0 +1,148 @@
+//! `serve` and `demo`: the warden's whole life, and what it tells the person who started it.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ADMIN_TOKEN_VARIABLE};
+use crate::demo;
+use crate::process::doors::Doors;
+use crate::process::warden::{Told, Warden};
+
+/// The hidden command that makes this program the child of a warden.
+const CHILD: &str = "serving-child";
+/// How a log is asked for.
+const LOG_VARIABLE: &str = "CALLBOARD_LOG";
+
+/// Runs a server until it is told to stop.
+///
+/// # Errors
+/// It could not start.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    start_log();
+    let doors = bind(config)?;
+    let greeting = Greeting::of(config, &doors)?;
+    on_runtime(async {
+        let mut told = |told: Told| greeting.tell(&told, None);
+        let arguments = child_arguments(&[]);
+        Warden { config, doors: &doors, arguments, told: &mut told }.run().await.context("the server ended")
+    })
+}
+
+/// Runs a server with the examples until it is told to stop.
+///
+/// # Errors
+/// It could not start.
+pub fn run_demo(config: &Config) -> anyhow::Result<()> {
+    start_log();
+    let doors = bind(config)?;
+    let greeting = Greeting::of(config, &doors)?;
+    let services = demo::services()?;
+    let token = match &config.admin_token {
+        Some(token) => token.reveal().to_owned(),
+        None => demo::token(&config.data)?,
+    };
+    let client = api::Client::new(format!("http://{}", greeting.admin).parse()?)
+        .with_token(&token)
+        .context("the token has characters that no token has")?;
+    let settings: Vec<OsString> = services
+        .iter()
+        .flat_map(|(key, value)| ["--set".into(), format!("{key}={value}").into()])
+        .collect();
+    on_runtime(async {
+        let (ready, mut is_ready) = tokio::sync::mpsc::channel::<()>(8);
+        let mut told = |told: Told| {
+            if told == Told::Ready {
+                // A restart finds the examples where they were; only the first child is waited for.
+                let _ = ready.try_send(());
+            }
+        };
+        let arguments = child_arguments(&settings);
+        let warden = Warden { config, doors: &doors, arguments, told: &mut told };
+        let deploy = async {
+            if is_ready.recv().await.is_some() {
+                demo::deploy(&client).await?;
+                greeting.tell(&Told::Ready, Some(&demo::invitation(&greeting.device, &config.data)));
+            }
+            std::future::pending::<anyhow::Result<()>>().await
+        };
+        let environment = [(ADMIN_TOKEN_VARIABLE, token.as_str())];
+        tokio::select! {
+            ended = warden.run_with(&environment) => ended.context("the server ended"),
+            failed = deploy => failed,
+        }
+    })
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+fn bind(config: &Config) -> anyhow::Result<Doors> {
+    let admin = config.admin.address;
+    if !admin.ip().is_loopback() && !config.admin.allow_plaintext {
+        anyhow::bail!(
+            "the admin door would be open to the network without TLS at {admin}: bind it to 127.0.0.1, or put \
+             a proxy that speaks TLS before it and set admin.allow_plaintext = true"
+        );
+    }
+    Ok(Doors::bind(config.device.address, admin)?)
+}
+
+/// The child's arguments: ours, with the command that makes it the child, and then what is added.
+fn child_arguments(added: &[OsString]) -> Vec<OsString> {
+    let mut replaced = false;
+    let ours = std::env::args_os().skip(1).map(|argument| {
+        if !replaced && (argument == "serve" || argument == "demo") {
+            replaced = true;
+            CHILD.into()
+        } else {
+            argument
+        }
+    });
+    ours.chain(added.iter().cloned()).collect()
+}
+
+/// Structured logs on standard error: text for a person, JSON for a collector.
+pub fn start_log() {
+    use std::io::IsTerminal;
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A program that runs inside of a test may have a log already.
+    let _ = if std::io::stderr().is_terminal() { log.try_init() } else { log.json().try_init() };
+}
+
+/// What the person who started the server reads.
+struct Greeting {
+    device: String,
+    admin: SocketAddr,
+}
+
+impl Greeting {
+    fn of(_: &Config, doors: &Doors) -> anyhow::Result<Self> {
+        Ok(Self {
+            device: format!("http://{}", doors.device.local_addr()?),
+            admin: doors.admin.local_addr()?,
+        })
+    }
+
+    fn tell(&self, told: &Told, more: Option<&str>) {
+        let text = match told {
+            Told::Token(token) => {
+                format!("admin token, shown once: {token}\n  export CALLBOARD_TOKEN={token}\n")
+            }
+            Told::Ready => format!(
+                "callboard serves\n  devices  {}\n  admin    http://{}\n{}",
+                self.device,
+                self.admin,
+                more.unwrap_or_default()
+            ),
+        };
+        let mut out = std::io::stdout().lock();
+        // Whoever started us may have stopped to read; that is no reason to stop serving.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}

@@ -1,0 +1,7 @@
+//! The kit that the tests are written with.
+
+pub mod cassandra;
+
+pub mod server;
+
+pub mod device;
