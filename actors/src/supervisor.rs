@@ -116,7 +116,7 @@ impl Supervisor {
             since: now,
             until: flip.until_ms,
             generation: self.board().next_generation(&flip.scope),
-            observe: false,
+            observe: flip.observe,
         })
     }
 }
@@ -146,6 +146,8 @@ pub struct Flip {
     pub reason: String,
     /// Until when, in Unix milliseconds; without it, until somebody turns it on.
     pub until_ms: Option<u64>,
+    /// Only count what would be refused.
+    pub observe: bool,
     /// Only say what would be done.
     pub dry_run: bool,
 }

@@ -49,6 +49,7 @@ pub const CODES: &[Code] = &[
     code("decision.unknown", 404, "There is no such decision"),
     code("deploy.conflict", 412, "Somebody else was faster"),
     code("deploy.frozen", 403, "Deploys are frozen"),
+    code("depth.exceeded", 500, "The script nests too deeply"),
     code("endpoint.lost", 503, "The call was lost"),
     code("endpoint.unknown", 404, "There is no such endpoint"),
     code("engine.panic", 500, "The engine failed"),

@@ -138,6 +138,10 @@ fn table(unit: &rune::Unit, sources: &Sources, loader: &Loader) -> Table {
             table.functions.push((u32::try_from(*ip).unwrap_or(u32::MAX), signature.path.to_string()));
         }
     }
+    for (hash, name) in &debug.hash_to_ident {
+        table.names.push((hash.into_inner(), name.to_string()));
+    }
+    table.names.sort();
     table.functions.sort();
     table
 }

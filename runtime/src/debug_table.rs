@@ -14,6 +14,8 @@ pub struct Table {
     pub files: Vec<String>,
     /// The functions by the first of their instructions, sorted.
     pub functions: Vec<(u32, String)>,
+    /// Names by their hash, as messages of the virtual machine print it (`0x…`), sorted.
+    pub names: Vec<(u64, String)>,
     /// From which instruction on which file and line holds, sorted.
     pub lines: Vec<(u32, u16, u32)>,
 }
@@ -30,6 +32,28 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Puts names where a message of the virtual machine has only their hashes.
+    pub fn named(&self, message: &str) -> String {
+        let mut out = String::with_capacity(message.len());
+        let mut rest = message;
+        while let Some(at) = rest.find("0x") {
+            out.push_str(&rest[..at]);
+            rest = &rest[at + 2..];
+            let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+            let hash = u64::from_str_radix(&rest[..digits], 16).ok();
+            let place = hash.and_then(|hash| self.names.binary_search_by_key(&hash, |(hash, _)| *hash).ok());
+            match place {
+                Some(place) => out.push_str(&self.names[place].1),
+                None => out.push_str(&format!("0x{}", &rest[..digits])),
+            }
+            rest = &rest[digits..];
+        }
+        out.push_str(rest);
+        out
+    }
+}
+
 /// A table that is not read until it is needed.
 #[derive(Debug, Clone, Default)]
 pub struct DebugTable(Bytes);
@@ -38,6 +62,14 @@ impl DebugTable {
     /// A table as it was stored.
     pub fn encoded(bytes: Bytes) -> Self {
         Self(bytes)
+    }
+
+    /// Puts names where a message has only their hashes.
+    pub fn named(&self, message: &str) -> String {
+        match rmp_serde::from_slice::<Table>(&self.0) {
+            Ok(table) if message.contains("0x") => table.named(message),
+            _ => message.to_owned(),
+        }
     }
 
     /// Where the instruction `ip` comes from; nothing when the table does not say.
@@ -55,6 +87,7 @@ mod tests {
         let table = Table {
             files: vec!["main.rn".into(), "rows.rn".into()],
             functions: vec![(0, "main::a".into()), (10, "rows::b".into())],
+            names: vec![(0xab, "reverse".into())],
             lines: vec![(0, 0, 1), (4, 0, 3), (10, 1, 7)],
         };
         let place = |ip| table.place(ip).map(|place| place.to_string());
@@ -62,5 +95,6 @@ mod tests {
         assert_eq!(place(5).as_deref(), Some("main.rn:3 in main::a"));
         assert_eq!(place(900).as_deref(), Some("rows.rn:7 in rows::b"));
         assert_eq!(Table::default().place(0), None);
+        assert_eq!(table.named("no `0xab` for 0xcd, 0x"), "no `reverse` for 0xcd, 0x");
     }
 }

@@ -81,6 +81,7 @@ impl Stop {
             Self::HostCalls => "host_calls.exceeded",
             Self::HostBytes => "host_bytes.exceeded",
             Self::Response => "response.too_large",
+            Self::Depth => "depth.exceeded",
             Self::Memory => "memory.exhausted",
         }
     }
@@ -94,6 +95,7 @@ impl Stop {
             Self::HostCalls => "it made more host calls than it may",
             Self::HostBytes => "its host calls moved more bytes than they may",
             Self::Response => "its answer is larger than it may be",
+            Self::Depth => "it nested calls or values too deeply",
             Self::Memory => "it used up its memory",
         }
     }

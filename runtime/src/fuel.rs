@@ -37,6 +37,8 @@ pub enum Stop {
     HostBytes,
     /// Its answer, or a JSON text that it wrote, is larger than it may be.
     Response,
+    /// It nested calls of native functions, or values, deeper than the stack bears.
+    Depth,
     /// It allocated more than it may, in a place where Rune itself does not say so.
     Memory,
 }

@@ -157,7 +157,7 @@ impl Call {
         if message.contains("Failed to allocate") || message.contains("Capacity overflow") {
             return Failure::Stopped { stop: Stop::Memory, place };
         }
-        Failure::Script { message: crate::instrument::sentence(&message), place }
+        Failure::Script { message: crate::instrument::sentence(&self.unit.named(&message)), place }
     }
 
     fn end(&mut self, result: Result<Response, Failure>) -> Outcome {

@@ -56,6 +56,11 @@ impl Unit {
         self.bundle
     }
 
+    /// A message of the virtual machine, with names instead of hashes.
+    pub(crate) fn named(&self, message: &str) -> String {
+        self.debug.named(message)
+    }
+
     /// Where an instruction comes from.
     pub(crate) fn place(&self, ip: usize) -> Option<Place> {
         self.debug.place(ip)

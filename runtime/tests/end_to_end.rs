@@ -139,7 +139,7 @@ fn a_failure_names_file_line_and_function() {
 
 fn stopped(main: &'static str, wanted: Stop, allowance: Allowance) {
     let began = Instant::now();
-    let outcome = run_with(main, "", allowance.clone());
+    let outcome = run_with(main, "", allowance);
     match outcome.result {
         Err(Failure::Stopped { stop, .. }) => assert_eq!(stop, wanted, "{main}"),
         other => panic!("{main}: {other:?}"),
@@ -161,14 +161,14 @@ fn what_does_not_end_is_stopped_by_the_limit_that_it_hits() {
         "pub fn main(request) { [2, 1].sort_by(|a, b| loop {}) }",
         "pub fn main(request) { f(request) } fn f(x) { loop { g() } } fn g() {}",
     ] {
-        stopped(main, Stop::Fuel, fuel.clone());
-        stopped(main, Stop::Deadline, time.clone());
+        stopped(main, Stop::Fuel, fuel);
+        stopped(main, Stop::Deadline, time);
     }
     // How fast memory goes is the machine's affair: with time enough it is the memory that ends it.
     time.deadline = Duration::from_secs(10);
-    stopped("pub fn main(request) { let v = []; loop { v.push(1); } }", Stop::Memory, time.clone());
-    stopped("pub fn main(request) { f() } fn f() { 1 + f() }", Stop::Memory, time.clone());
-    stopped("pub async fn main(request) { f().await } async fn f() { 1 + f().await }", Stop::Memory, time.clone());
+    stopped("pub fn main(request) { let v = []; loop { v.push(1); } }", Stop::Memory, time);
+    stopped("pub fn main(request) { f() } fn f() { 1 + f() }", Stop::Memory, time);
+    stopped("pub async fn main(request) { f().await } async fn f() { 1 + f().await }", Stop::Memory, time);
     stopped("pub fn main(request) { let s = `x`; loop { s = `${s}${s}`; } }", Stop::Memory, time);
 }
 

@@ -74,7 +74,9 @@ pub async fn deploy(client: &Client) -> anyhow::Result<()> {
         let bundle = runtime::bundle::Bundle::from_files(files)
             .map_err(|wrong| anyhow::anyhow!("{}", wrong.render(false)))?;
         let manifest = bundle.manifest();
-        let upload = Upload { message: "the demo".to_owned(), ..Upload::default() };
+        // The same examples again are the same revision.
+        let idempotency_key = Some(format!("demo-{}", &bundle.hash().to_string()[..16]));
+        let upload = Upload { message: "the demo".to_owned(), idempotency_key, ..Upload::default() };
         client
             .upload(manifest.team.as_str(), manifest.script.as_str(), bundle.to_archive().into(), &upload)
             .await

@@ -62,7 +62,7 @@ impl Server {
             .args(["--device", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"])
             .arg(&data)
             // A test hammers from one address; what it tests about that it says itself.
-            .args(["--set", "limits.client_rate=1000000/s", "--set", "limits.client_burst=1000000"])
+            .args(["--set", "limits.client.rate=1000000/s", "--set", "limits.client.burst=1000000"])
             .args(&options.arguments)
             .env("CALLBOARD_ADMIN_TOKEN", TOKEN)
             .env("NO_COLOR", "1")

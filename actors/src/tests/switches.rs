@@ -154,6 +154,7 @@ fn a_switch_ends_when_its_time_is_over() {
             scope: Scope::All,
             reason: "for a moment".to_owned(),
             until_ms: Some(until_ms),
+            observe: false,
             dry_run,
         };
         let past = node.supervisor().send(flip(unix_ms() - 1, false)).await.unwrap();

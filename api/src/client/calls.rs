@@ -363,7 +363,7 @@ impl Client {
         let raw = self.raw(Ask::get("/readyz?verbose=true")).await?;
         match raw.status {
             status if status.is_success() => read(&raw),
-            StatusCode::SERVICE_UNAVAILABLE => read(&raw).or_else(|_: ClientError| Err(problem_of(&raw))),
+            StatusCode::SERVICE_UNAVAILABLE => read(&raw).map_err(|_: ClientError| problem_of(&raw)),
             _ => Err(problem_of(&raw)),
         }
     }

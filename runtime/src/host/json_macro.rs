@@ -130,7 +130,7 @@ fn write_node(
             piece(shape).push(']');
         }
         JsonNode::Value(expr) => {
-            values.push(expr);
+            values.push(*expr);
             shape.push(String::new());
         }
     }

@@ -147,6 +147,11 @@ fn fits(length: usize) -> VmResult<()> {
 
 /// What a handler's value becomes.
 pub(crate) fn from_value(value: Value) -> VmResult<Result<Response, String>> {
+    unwrapped(value, 4)
+}
+
+/// `Ok(Some(…))` is what it holds, `wraps` layers deep.
+fn unwrapped(value: Value, wraps: u32) -> VmResult<Result<Response, String>> {
     use rune::TypeHash;
 
     let kind = value.type_hash();
@@ -164,13 +169,15 @@ pub(crate) fn from_value(value: Value) -> VmResult<Result<Response, String>> {
     }
     if kind == Result::<Value, Value>::HASH {
         return match vm_try!(value.downcast::<Result<Value, Value>>()) {
-            Ok(value) => from_value(value),
+            Ok(value) if wraps > 0 => unwrapped(value, wraps - 1),
+            Ok(_) => VmResult::panic("the handler's answer is wrapped in too many layers of Ok and Some"),
             Err(error) => VmResult::Ok(Err(vm_try!(describe(&error)))),
         };
     }
     if kind == Option::<Value>::HASH {
         return match vm_try!(value.downcast::<Option<Value>>()) {
-            Some(value) => from_value(value),
+            Some(value) if wraps > 0 => unwrapped(value, wraps - 1),
+            Some(_) => VmResult::panic("the handler's answer is wrapped in too many layers of Ok and Some"),
             None => VmResult::Ok(Ok(Response::with_body(404, None, Bytes::new()))),
         };
     }

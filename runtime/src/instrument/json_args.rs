@@ -17,7 +17,7 @@ pub(crate) enum Node {
     /// A list.
     List(Vec<Node>),
     /// Any expression.
-    Value(ast::Expr),
+    Value(Box<ast::Expr>),
 }
 
 /// Reads one `json!` value, and for `json_push!` the target before it.
@@ -71,7 +71,7 @@ fn node(parser: &mut Parser<'_>) -> Result<Node, Refusal> {
         parser.parse::<ast::CloseBracket>()?;
         return Ok(Node::List(items));
     }
-    Ok(Node::Value(parser.parse::<ast::Expr>()?))
+    Ok(Node::Value(Box::new(parser.parse::<ast::Expr>()?)))
 }
 
 fn object(parser: &mut Parser<'_>) -> Result<Node, Refusal> {

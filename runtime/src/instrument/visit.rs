@@ -9,7 +9,7 @@ use super::{json_args, range, Refusal};
 /// A checkpoint in code that cannot wait.
 pub(super) const CHECKPOINT: &str = " ::callboard::__t();";
 /// A checkpoint in code that can: it yields to the thread's other calls when its time slice is used up.
-pub(super) const CHECKPOINT_ASYNC: &str = " if ::callboard::__t() { ::callboard::__y().await; }";
+pub(super) const CHECKPOINT_ASYNC: &str = " if ::callboard::__t() { ::callboard::__y().await; };";
 /// What every module of a script sees without an import of its own.
 pub(super) const PRELUDE: &str = "use ::callboard::prelude::*; ";
 const WEIGH: &str = "::callboard::__w(";

@@ -7,6 +7,8 @@ use std::cell::Cell;
 
 use rune::runtime::VmError;
 
+use crate::fuel::{self, Stop};
+
 /// Deep enough for every honest value, and a small part of the stack that a script runs on.
 const DEEPEST: u32 = 4_000;
 
@@ -26,7 +28,7 @@ impl Level {
     pub(super) fn enter() -> Result<Self, VmError> {
         DEPTH.with(|depth| {
             if depth.get() >= DEEPEST {
-                return Err(VmError::panic("callboard: calls and values are nested too deeply"));
+                return Err(fuel::stop(Stop::Depth));
             }
             depth.set(depth.get() + 1);
             Ok(Self(()))

@@ -37,7 +37,7 @@ pub(super) fn read(path: &Path, settings: &mut Settings, faults: &mut Vec<Fault>
 
 /// The line and the column of a byte, from 1.
 fn place(source: &str, byte: usize) -> (usize, usize) {
-    let before = &source[..source.floor_char_boundary(byte)];
+    let before = source.get(..byte).unwrap_or(source);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }

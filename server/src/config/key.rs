@@ -88,6 +88,17 @@ impl Key {
         }
     }
 
+    /// A value as it is kept: numbers with their digits in groups, however they were written.
+    pub(super) fn canonical(&self, value: Value) -> Value {
+        match (self.kind, &value) {
+            (Kind::Count, Value::One(text)) => match text.parse::<Fuel>() {
+                Ok(count) => Value::One(count.to_string()),
+                Err(_) => value,
+            },
+            _ => value,
+        }
+    }
+
     /// A quantity as a number, to be compared with others of its kind.
     fn amount(&self, text: &str) -> Result<u128, String> {
         match self.kind {

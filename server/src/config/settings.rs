@@ -108,7 +108,10 @@ impl Settings {
                 .push(Fault::new(origin, format!("`{instance}` cannot be a name: {}", error.problem)));
         }
         match key.check(&value) {
-            Ok(()) => drop(self.0.insert(name.to_owned(), Setting { value, origin })),
+            Ok(()) => {
+                let value = key.canonical(value);
+                self.0.insert(name.to_owned(), Setting { value, origin });
+            }
             Err(problem) => faults.push(Fault::new(origin, format!("`{name}`: {problem}"))),
         }
     }

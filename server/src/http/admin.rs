@@ -25,7 +25,7 @@ pub fn serve(socket: TcpListener, door: AdminDoor, config: &Config) -> io::Resul
     let server = Server::build().workers(1).shutdown_timeout(drain).disable_signals();
     let server = server.listen("admin", socket, move || {
         let door = door.clone();
-        let app = App::new().configure(move |routes| configure(routes, door.clone()));
+        let app = App::new().configure(move |routes| configure(routes, door));
         watched(&timeouts, places.clone(), app)
     })?;
     Ok(server.run())

@@ -133,7 +133,10 @@ impl Tokens {
     /// # Errors
     /// The configured token is too short, or the store does not take the first one. A store that does not
     /// answer is no error: the stored tokens are read as soon as it does.
-    pub async fn bootstrap(node: &Node, configured: Option<&Secret>) -> Result<(Self, Option<Secret>), AuthError> {
+    pub async fn bootstrap(
+        node: &Node,
+        configured: Option<&Secret>,
+    ) -> Result<(Self, Option<Secret>), AuthError> {
         if configured.is_some_and(|token| token.reveal().chars().count() < ADMIN_TOKEN_MIN) {
             return Err(AuthError::TooShort);
         }
@@ -262,7 +265,11 @@ impl Tokens {
         let known = (self.rows(), self.known().read);
         let row = match known {
             (rows, true) => rows.get(text.id()).cloned(),
-            (_, false) => return Err(Denied::Unread(StoreError::Unavailable { why: "it was not reached yet".to_owned() })),
+            (_, false) => {
+                return Err(Denied::Unread(StoreError::Unavailable {
+                    why: "it was not reached yet".to_owned(),
+                }));
+            }
         };
         // An unknown id costs the same comparison as a known one.
         let is_same = same(&row.as_ref().map_or([0; 32], |row| row.hash), text.as_str());

@@ -81,7 +81,10 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
         .service(at("/quotas/{scope:.*}", [read(quotas::one)]))
         .service(at("/scripts", [read(scripts::list)]))
         .service(at("/scripts/{team}/{script}", [("DELETE", web::delete().to(scripts::delete))]))
-        .service(at("/scripts/{team}/{script}/active", [read(scripts::active), ("PUT", web::put().to(scripts::activate))]))
+        .service(at(
+            "/scripts/{team}/{script}/active",
+            [read(scripts::active), ("PUT", web::put().to(scripts::activate))],
+        ))
         .service(at(
             "/scripts/{team}/{script}/revisions",
             [read(revisions::history), ("POST", web::post().to(revisions::upload))],
@@ -90,9 +93,15 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
         .service(at("/scripts/{team}/{script}/revisions/{number}/files/{path:.*}", [read(revisions::file)]))
         .service(at("/endpoints", [read(endpoints::list)]))
         .service(at("/endpoints/{team}/{script}/{name}", [read(endpoints::one)]))
-        .service(at("/endpoints/{team}/{script}/{name}/quarantine", [("DELETE", web::delete().to(endpoints::lift))]))
+        .service(at(
+            "/endpoints/{team}/{script}/{name}/quarantine",
+            [("DELETE", web::delete().to(endpoints::lift))],
+        ))
         .service(at("/switches", [read(switches::list)]))
-        .service(at("/switches/{scope:.*}", [("PUT", web::put().to(switches::off)), ("DELETE", web::delete().to(switches::on))]))
+        .service(at(
+            "/switches/{scope:.*}",
+            [("PUT", web::put().to(switches::off)), ("DELETE", web::delete().to(switches::on))],
+        ))
         .service(at("/tokens", [read(tokens::list), ("POST", web::post().to(tokens::create))]))
         .service(at("/tokens/{id}", [("DELETE", web::delete().to(tokens::revoke))]))
         .default_service(web::to(unknown));
@@ -101,7 +110,7 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
         .service(at("/livez", [read(probes::live)]))
         .service(at("/healthz", [read(probes::live)]))
         .service(at("/readyz", [read(probes::ready)]))
-        .service(at("/metrics", [read(probes::metrics)]))
+        .service(at("/metrics", [read(probes::metrics)]).wrap(from_fn(authenticate)))
         .service(v1)
         .default_service(web::to(unknown));
     cfg.app_data(web::Data::new(door)).service(all);

@@ -1,4 +1,4 @@
-//! Probes: what load balancers, orchestrators and scrapers ask, without a token.
+//! Probes: what load balancers and orchestrators ask, without a token, and scrapers, with one.
 //!
 //! Invariant: whether the process lives depends on nothing; whether it is ready, on itself alone: a store that
 //! is down makes no loaded node unready.
@@ -14,6 +14,7 @@ use api::{Check, Health};
 use quotas::guards::Condition;
 
 use self::exposition::Scrape;
+use super::auth::Caller;
 use super::manage::AdminDoor;
 use super::problem::ProblemError;
 
@@ -56,7 +57,11 @@ pub async fn ready(door: web::Data<AdminDoor>, request: HttpRequest) -> Result<H
 }
 
 /// `GET /metrics`: what was counted.
-pub async fn metrics(door: web::Data<AdminDoor>) -> Result<HttpResponse, ProblemError> {
+pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpResponse, ProblemError> {
+    // They name the endpoints of every team.
+    if !matches!(caller.narrowed(None), Ok(None)) {
+        return Err(ProblemError::of("auth.forbidden", "a token that is bound to a team does not see the metrics"));
+    }
     let shared = door.node.shared();
     let lanes = tokio::time::timeout(LANES_WAIT, shared.lanes.snapshot());
     let (lanes, store) = tokio::join!(lanes, store(&door));
@@ -74,7 +79,8 @@ pub async fn metrics(door: web::Data<AdminDoor>) -> Result<HttpResponse, Problem
         switches: shared.board.load().iter().count(),
         events: actors::events::counts().collect(),
     };
-    let text = scrape.text().map_err(|_| ProblemError::of("server.internal", "the metrics were not written"))?;
+    let text =
+        scrape.text().map_err(|_| ProblemError::of("server.internal", "the metrics were not written"))?;
     Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
 }
 

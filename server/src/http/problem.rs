@@ -59,9 +59,10 @@ pub fn control(error: &ControlError) -> Problem {
     match error {
         ControlError::Invalid(found) => Problem { diagnostics: diagnostics(found), ..problem },
         ControlError::DeployConflict { present } => Problem { present: Some(head(present)), ..problem },
-        ControlError::RouteConflict { .. } => {
-            Problem { advice: Some("Choose another path, or ask its owner to give it up.".to_owned()), ..problem }
-        }
+        ControlError::RouteConflict { .. } => Problem {
+            advice: Some("Choose another path, or ask its owner to give it up.".to_owned()),
+            ..problem
+        },
         _ => soon(problem),
     }
 }
@@ -135,7 +136,7 @@ fn sentence(refusal: &Refusal) -> String {
 
 fn milliseconds(time: Duration) -> u64 {
     let whole = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    whole + u64::from(time.subsec_nanos() % 1_000_000 > 0)
+    whole.saturating_add(u64::from(!time.subsec_nanos().is_multiple_of(1_000_000)))
 }
 
 #[cfg(test)]

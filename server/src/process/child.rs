@@ -104,7 +104,7 @@ fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
     };
     Ok(NodeConfig {
         name: config.node.name.clone(),
-        policy: config.limits.clone(),
+        policy: config.limits,
         classes: config.classes.iter().map(|class| (class.name.clone(), class.quota)).collect(),
         services: config.services.iter().map(|(name, service)| (name.clone(), service.service())).collect(),
         keys: SigningKeys::new((KEY, config.signing.key()?), Vec::new()),

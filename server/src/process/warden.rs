@@ -19,9 +19,11 @@ use tokio::signal::unix::{signal, SignalKind};
 use super::doors::Doors;
 use crate::config::Config;
 
-/// The stack of every thread of the child: with it, no script within the largest memory limit of 16 MiB
-/// can nest values deeper than native code can follow. Only reserved, never filled.
-const CHILD_STACK: &str = "268435456";
+/// How much stack every thread of the child has for each byte of the largest memory limit: with it, no
+/// script can nest values deeper than native code can follow. Only reserved, never filled.
+const STACK_PER_BYTE: u64 = 16;
+/// The least stack of the child's threads, in bytes.
+const LEAST_STACK: u64 = 256 * 1024 * 1024;
 /// The longest pause before another child is started.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A child that lived so long had no trouble starting.
@@ -116,10 +118,12 @@ impl Warden<'_> {
     }
 
     fn start(&self, environment: &[(&str, &str)]) -> io::Result<Child> {
+        let memory = self.config.limits.ceiling.allowance.memory.get();
+        let stack = memory.saturating_mul(STACK_PER_BYTE).max(LEAST_STACK);
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(&self.arguments)
-            .env("RUST_MIN_STACK", CHILD_STACK)
+            .env("RUST_MIN_STACK", stack.to_string())
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -27,7 +27,11 @@ pub struct Caller {
 impl Caller {
     /// For the history.
     pub fn who(&self) -> Who {
-        Who { name: self.bearer.name.clone(), from: self.from.ip().to_string(), request: self.request.clone() }
+        Who {
+            name: self.bearer.name.clone(),
+            from: self.from.ip().to_string(),
+            request: self.request.clone(),
+        }
     }
 
     /// Whether they may look at what a team owns.
@@ -162,8 +166,15 @@ mod tests {
     fn switches_are_for_operators_and_inside_a_team_for_its_deployers() {
         fn check(role: Role, team: Option<&str>, allowed: &[&str]) {
             let scopes = [
-                "all", "class:tv-2015", "service:catalog", "team:tv", "script:tv/home", "endpoint:tv/home/home",
-                "revision:tv/home@7", "team:radio", "script:radio/home",
+                "all",
+                "class:tv-2015",
+                "service:catalog",
+                "team:tv",
+                "script:tv/home",
+                "endpoint:tv/home/home",
+                "revision:tv/home@7",
+                "team:radio",
+                "script:radio/home",
             ];
             for scope in scopes {
                 let done = caller(role, team).switches(&scope.parse().unwrap());
@@ -171,7 +182,8 @@ mod tests {
             }
         }
         let own = ["team:tv", "script:tv/home", "endpoint:tv/home/home", "revision:tv/home@7"];
-        let all = [&own[..], &["all", "class:tv-2015", "service:catalog", "team:radio", "script:radio/home"]].concat();
+        let all = [&own[..], &["all", "class:tv-2015", "service:catalog", "team:radio", "script:radio/home"]]
+            .concat();
         check(Role::Viewer, None, &[]);
         check(Role::Viewer, Some("tv"), &[]);
         check(Role::Deployer, None, &[]);

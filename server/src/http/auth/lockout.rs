@@ -32,7 +32,8 @@ impl Lockout {
     pub(super) fn failed(&mut self, from: IpAddr, now: Instant) {
         let from = subscriber(from);
         if self.failures.len() >= ADDRESSES_MAX && !self.failures.contains_key(&from) {
-            self.failures.retain(|_, at| at.back().is_some_and(|last| now.saturating_duration_since(*last) < WINDOW));
+            self.failures
+                .retain(|_, at| at.back().is_some_and(|last| now.saturating_duration_since(*last) < WINDOW));
             if self.failures.len() >= ADDRESSES_MAX {
                 // So many at once are no typos. Forgetting them is better than remembering without end.
                 self.failures.clear();

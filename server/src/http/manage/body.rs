@@ -31,14 +31,19 @@ pub(super) fn other_type(wanted: &str) -> ProblemError {
 }
 
 /// Reads a body of at most so many bytes.
-pub(super) async fn read(request: &HttpRequest, mut payload: Payload, most: Size) -> Result<Bytes, ProblemError> {
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    most: Size,
+) -> Result<Bytes, ProblemError> {
     if request.headers().contains_key(CONTENT_ENCODING) {
         let detail = "a body with a Content-Encoding is not taken; send it as it is";
         return Err(ProblemError::of("request.media_type", detail));
     }
     let most_bytes = usize::try_from(most.get()).unwrap_or(usize::MAX);
     let too_large = || ProblemError::of("request.too_large", format!("at most {most} are taken"));
-    let said = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let said =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if said.is_some_and(|said| said > most.get()) {
         return Err(too_large());
     }
@@ -58,7 +63,10 @@ pub(super) async fn read(request: &HttpRequest, mut payload: Payload, most: Size
 }
 
 /// Reads a body in JSON.
-pub(super) async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, ProblemError> {
+pub(super) async fn json<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<T, ProblemError> {
     if media_type(request) != "application/json" {
         return Err(other_type("application/json"));
     }

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest};
@@ -78,14 +79,19 @@ pub(super) async fn authenticate(
 
 async fn caller(request: &ServiceRequest) -> Result<Caller, Box<Problem>> {
     let denied = |code, detail: &str| Box::new(Problem::of(code, detail));
-    let door = request.app_data::<Door>().ok_or_else(|| denied("server.internal", "the door is not set up"))?.clone();
+    let door = request
+        .app_data::<Door>()
+        .ok_or_else(|| denied("server.internal", "the door is not set up"))?
+        .clone();
     let from = request.peer_addr().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let presented = bearer_text(request.headers())
         .ok_or_else(|| denied("auth.missing", "send `Authorization: Bearer` and a token"))?;
     match door.tokens.bearer(presented, from.ip()).await {
         Ok(bearer) => Ok(Caller { bearer, from, request: id }),
-        Err(Denied::Invalid) => Err(denied("auth.invalid", "the token is mistyped, revoked or of another server")),
+        Err(Denied::Invalid) => {
+            Err(denied("auth.invalid", "the token is mistyped, revoked or of another server"))
+        }
         Err(Denied::Expired) => Err(denied("auth.expired", "ask an admin for a new one")),
         Err(Denied::Unread(error)) => Err(Box::new(problem::store(&error))),
         Err(Denied::Locked(wait)) => {

@@ -13,7 +13,12 @@ use api::Problem;
 ///
 /// # Errors
 /// 421 for a host that the door does not answer for; 403 for a page of another one.
-pub fn check(headers: &HeaderMap, authority: Option<&str>, bound: SocketAddr, names: &[String]) -> Result<(), Box<Problem>> {
+pub fn check(
+    headers: &HeaderMap,
+    authority: Option<&str>,
+    bound: SocketAddr,
+    names: &[String],
+) -> Result<(), Box<Problem>> {
     let mut hosts = headers.get_all(HOST).map(|host| host.to_str().unwrap_or_default());
     let (said, second) = (hosts.next(), hosts.next());
     let host = authority.or(said).unwrap_or_default();
@@ -24,7 +29,8 @@ pub fn check(headers: &HeaderMap, authority: Option<&str>, bound: SocketAddr, na
     }
     for origin in headers.get_all(ORIGIN) {
         let origin = origin.to_str().unwrap_or_default();
-        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).unwrap_or_default();
+        let host =
+            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).unwrap_or_default();
         if !is_known(host, bound, names) {
             return Err(Box::new(Problem::of("auth.forbidden", "pages of another origin are not answered")));
         }
@@ -78,10 +84,30 @@ mod tests {
             assert_eq!(code(&[(HOST, host)], bound), status, "{host} at {bound}");
         }
         let own = "127.0.0.1:8081";
-        for host in ["localhost", "LOCALHOST:8081", "localhost.", "127.0.0.1", "127.0.0.1:1", "[::1]:8081", "[::1]", "admin.example:443"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:8081",
+            "localhost.",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "[::1]:8081",
+            "[::1]",
+            "admin.example:443",
+        ] {
             check(host, own, 200);
         }
-        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil", "10.0.0.5", "localhost@evil", "localhost:x", "localhost:8081:1", "[::1", "[::1]x"] {
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil",
+            "10.0.0.5",
+            "localhost@evil",
+            "localhost:x",
+            "localhost:8081:1",
+            "[::1",
+            "[::1]x",
+        ] {
             check(host, own, 421);
         }
         check("10.0.0.5:8081", "10.0.0.5:8081", 200);
@@ -95,7 +121,11 @@ mod tests {
     #[test]
     fn a_page_of_another_origin_is_refused() {
         fn check(origin: &str, status: u16) {
-            assert_eq!(code(&[(HOST, "localhost:8081"), (ORIGIN, origin)], "127.0.0.1:8081"), status, "{origin}");
+            assert_eq!(
+                code(&[(HOST, "localhost:8081"), (ORIGIN, origin)], "127.0.0.1:8081"),
+                status,
+                "{origin}"
+            );
         }
         check("http://localhost:8081", 200);
         check("https://admin.example", 200);

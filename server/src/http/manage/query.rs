@@ -31,13 +31,17 @@ impl Query {
     /// Reads the query, of which these are the parameters that are known.
     pub(super) fn read(request: &HttpRequest, known: &[&str]) -> Result<Self, ProblemError> {
         let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
-        let pairs = pairs.map_err(|error| invalid(format!("the query is not well formed: {error}")))?.into_inner();
+        let pairs =
+            pairs.map_err(|error| invalid(format!("the query is not well formed: {error}")))?.into_inner();
         let mut all = BTreeMap::new();
         for (name, value) in pairs {
             if !known.contains(&name.as_str()) {
                 let known: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                return Err(invalid(format!("there is no query parameter `{}` here; known: {known}", shown(&name))));
+                return Err(invalid(format!(
+                    "there is no query parameter `{}` here; known: {known}",
+                    shown(&name)
+                )));
             }
             if all.insert(name.clone(), value).is_some() {
                 return Err(invalid(format!("the query parameter `{name}` stands there twice")));
@@ -72,9 +76,13 @@ impl Query {
     }
 
     /// Something that is read from its text.
-    pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, ProblemError> {
+    pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, ProblemError> {
         let text = self.0.get(name).filter(|text| !text.is_empty());
-        text.map(|text| text.parse().map_err(|error: T::Err| invalid(format!("`{name}`: {error}")))).transpose()
+        text.map(|text| text.parse().map_err(|error: T::Err| invalid(format!("`{name}`: {error}"))))
+            .transpose()
     }
 
     /// Only this team's.
@@ -98,7 +106,9 @@ impl Query {
             let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
             text.strip_prefix(kind)?.strip_prefix(':')?.parse().ok()
         };
-        read().map(Some).ok_or_else(|| ProblemError::of("cursor.invalid", "take it from the page before, as it is"))
+        read()
+            .map(Some)
+            .ok_or_else(|| ProblemError::of("cursor.invalid", "take it from the page before, as it is"))
     }
 
     /// How far a change has to be before its answer.
@@ -114,7 +124,8 @@ impl Query {
     /// How long an answer is waited for.
     pub(super) fn timeout(&self) -> Result<Duration, ProblemError> {
         let Some(text) = self.0.get("timeout") else { return Ok(WAIT_MAX) };
-        let wrong = || invalid(format!("`timeout` is a time such as `10s` or `500ms`, not `{}`", shown(text)));
+        let wrong =
+            || invalid(format!("`timeout` is a time such as `10s` or `500ms`, not `{}`", shown(text)));
         let end = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         let number: u64 = number.parse().map_err(|_| wrong())?;
@@ -138,7 +149,8 @@ pub(super) fn if_match(request: &HttpRequest) -> Result<Option<u64>, ProblemErro
         let detail = "send `If-Match` with the `etag` of the state that the change is based on, or `*`";
         return Err(ProblemError::of("precondition.missing", detail));
     };
-    let wrong = || ProblemError::of("precondition.invalid", "it is one tag in its quotes, such as `\"12\"`, or `*`");
+    let wrong =
+        || ProblemError::of("precondition.invalid", "it is one tag in its quotes, such as `\"12\"`, or `*`");
     let text = value.to_str().map_err(|_| wrong())?.trim();
     if values.next().is_some() {
         return Err(wrong());

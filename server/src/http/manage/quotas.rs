@@ -17,7 +17,12 @@ use super::{Answered, Door, ok};
 use crate::http::auth::Caller;
 use crate::http::problem::ProblemError;
 
-pub(super) async fn one(door: Door, caller: Caller, request: HttpRequest, path: web::Path<String>) -> Answered {
+pub(super) async fn one(
+    door: Door,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<String>,
+) -> Answered {
     Query::read(&request, &[])?;
     let scope: Scope = path.parse()?;
     let rules = match caller.sees_scope(&scope) {
@@ -34,7 +39,9 @@ fn rules(shared: &Shared, scope: &Scope) -> Option<Vec<QuotaRule>> {
     let of_script = |script: &ScriptId| routes.iter().find(|entry| entry.id.script == *script);
     match scope {
         Scope::All => Some(vec![concurrency("concurrency.node", &shared.node.gate)]),
-        Scope::Team(team) => routes.iter().find(|entry| entry.id.team() == team).map(|entry| of_team(&entry.guard.team)),
+        Scope::Team(team) => {
+            routes.iter().find(|entry| entry.id.team() == team).map(|entry| of_team(&entry.guard.team))
+        }
         Scope::Script(script) => of_script(script).map(|entry| of_team(&entry.guard.team)),
         Scope::Revision(revision) => of_script(&revision.script)
             .filter(|entry| entry.revision == revision.number)
@@ -48,7 +55,8 @@ fn rules(shared: &Shared, scope: &Scope) -> Option<Vec<QuotaRule>> {
 }
 
 fn of_endpoint(guard: &EndpointGuard) -> Vec<QuotaRule> {
-    let mut rules = vec![rate("rate.endpoint", &guard.limiter), concurrency("concurrency.endpoint", &guard.gate)];
+    let mut rules =
+        vec![rate("rate.endpoint", &guard.limiter), concurrency("concurrency.endpoint", &guard.gate)];
     rules.extend(of_team(&guard.team));
     rules
 }

@@ -50,7 +50,8 @@ pub(super) async fn upload(
         let _place = door.uploads.try_acquire().map_err(|_| busy())?;
         let archive = archive(&request, payload).await?;
         let unpacked = web::block(move || Bundle::from_archive(&archive, &ArchiveLimits::default())).await;
-        let unpacked = unpacked.map_err(|_| ProblemError::of("server.internal", "the archive was not unpacked"))?;
+        let unpacked =
+            unpacked.map_err(|_| ProblemError::of("server.internal", "the archive was not unpacked"))?;
         unpacked.map_err(ControlError::Invalid)?
     };
     let deploy = deploy(bundle)?;

@@ -45,7 +45,8 @@ pub(super) async fn list(door: Door, caller: Caller, request: HttpRequest) -> An
     };
     let heads = door.node.controller().send(Heads).await?;
     let mut heads = heads.into_iter().filter(|(script, _)| {
-        team.as_ref().is_none_or(|team| *team == script.team) && after.as_ref().is_none_or(|after| script > after)
+        team.as_ref().is_none_or(|team| *team == script.team)
+            && after.as_ref().is_none_or(|after| script > after)
     });
     let page: Vec<_> = heads.by_ref().take(limit).collect();
     let last = page.last().map(|(script, _)| cursor("script", script));

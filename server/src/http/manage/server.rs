@@ -117,7 +117,12 @@ pub(super) async fn audit(door: Door, caller: Caller, request: HttpRequest) -> A
     ok(&Page { items: entries.into_iter().map(shapes::audit).collect(), cursor: last })
 }
 
-pub(super) async fn decision(door: Door, caller: Caller, request: HttpRequest, path: web::Path<String>) -> Answered {
+pub(super) async fn decision(
+    door: Door,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<String>,
+) -> Answered {
     Query::read(&request, &[])?;
     // A thread that a script holds may be late; what the others remember is enough to wait for.
     let found = tokio::time::timeout(LANES_WAIT, door.node.shared().lanes.decision(&path)).await;

@@ -35,21 +35,24 @@ pub(super) async fn off(
     caller.switches(&scope)?;
     let dry_run = query.flag("dry_run", false)?;
     let asked: SwitchRequest = body::json(&request, payload).await?;
-    if asked.state == SwitchState::Observe {
-        return Err(body::fault("/state", "switches that only observe cannot be set here"));
-    }
+    let observe = asked.state == SwitchState::Observe;
     let reason = asked.reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > REASON_MAX {
         return Err(body::fault("/reason", format!("it has to be 1 to {REASON_MAX} characters")));
     }
     let before = present(&door, &scope);
     let until_ms = asked.until.map(api::time_to_ms);
-    let flip = Flip { who: caller.who(), scope: scope.clone(), reason, until_ms, dry_run };
+    let flip = Flip { who: caller.who(), scope: scope.clone(), reason, until_ms, observe, dry_run };
     let switch = door.node.supervisor().send(flip).await??;
     ok(&answer(&door, &scope, Some(&switch), before.as_ref(), dry_run))
 }
 
-pub(super) async fn on(door: Door, caller: Caller, request: HttpRequest, path: web::Path<String>) -> Answered {
+pub(super) async fn on(
+    door: Door,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<String>,
+) -> Answered {
     let query = Query::read(&request, &["reason", "dry_run"])?;
     let scope: Scope = path.parse()?;
     caller.switches(&scope)?;

@@ -34,7 +34,10 @@ fn a_deploy_is_seen_moved_and_taken_away() {
         };
         let one = ana.upload("tv", "home", archive("tv/home", "one"), &upload).await.unwrap();
         assert_eq!((one.revision.number, one.active, one.converged, one.repeated), (1, Some(1), true, false));
-        assert_eq!((one.revision.message.as_str(), one.revision.tag.as_deref()), ("first & last", Some("v1")));
+        assert_eq!(
+            (one.revision.message.as_str(), one.revision.tag.as_deref()),
+            ("first & last", Some("v1"))
+        );
         assert_eq!(one.endpoints, ["tv/home/hello"]);
         let again = ana.upload("tv", "home", archive("tv/home", "one"), &upload).await.unwrap();
         assert!(again.repeated && again.revision.number == 1);
@@ -49,7 +52,8 @@ fn a_deploy_is_seen_moved_and_taken_away() {
         assert_eq!((kept.revision.number, kept.active), (2, Some(1)));
 
         let history = ana.revisions("tv", "home", &List::default()).await.unwrap();
-        let numbers: Vec<_> = history.items.iter().map(|revision| (revision.number, revision.active)).collect();
+        let numbers: Vec<_> =
+            history.items.iter().map(|revision| (revision.number, revision.active)).collect();
         assert_eq!(numbers, [(2, false), (1, true)]);
         let first = List { limit: Some(1), ..List::default() };
         let page = ana.revisions("tv", "home", &first).await.unwrap();
@@ -96,7 +100,11 @@ fn a_deploy_is_seen_moved_and_taken_away() {
         let mine = ana.audit(&List { limit: Some(1), ..List::default() }).await.unwrap();
         let rest = List { cursor: mine.cursor, ..List::default() };
         let rest = ana.audit(&rest).await.unwrap().items;
-        assert!(mine.items.len() == 1 && !rest.is_empty() && rest.iter().all(|entry| entry.id != mine.items[0].id));
+        assert!(
+            mine.items.len() == 1
+                && !rest.is_empty()
+                && rest.iter().all(|entry| entry.id != mine.items[0].id)
+        );
         assert!(rest.iter().all(|entry| !entry.subject.starts_with("token:")));
     });
 }
@@ -130,7 +138,7 @@ fn a_role_may_what_it_may_on_every_route() {
             ("GET /livez", vec![], "", anybody),
             ("GET /healthz", vec![], "", anybody),
             ("GET /readyz?verbose", vec![], "", anybody),
-            ("GET /metrics", vec![], "", anybody),
+            ("GET /metrics", vec![], "", [401, 200, 403, 403, 403, 403, 200, 200]),
             ("GET /v1/openapi.json", vec![], "", anybody),
             ("GET /v1/version", vec![], "", anybody),
             ("HEAD /v1/whoami", vec![], "", bearers),
@@ -152,12 +160,11 @@ fn a_role_may_what_it_may_on_every_route() {
             ("DELETE /v1/scripts/tv/home?dry_run=true", vec![any], "", deploys),
             ("PUT /v1/switches/script:tv/home?dry_run=true", vec![JSON], OFF, switches),
             ("PUT /v1/switches/revision:tv/home@1?dry_run=true", vec![JSON], OFF, switches),
+            ("PUT /v1/switches/all?dry_run=true", vec![JSON], OFF, [401, 403, 403, 403, 403, 403, 200, 200]),
             (
-                "PUT /v1/switches/all?dry_run=true", vec![JSON], OFF,
-                [401, 403, 403, 403, 403, 403, 200, 200],
-            ),
-            (
-                "DELETE /v1/endpoints/tv/home/hello/quarantine?dry_run=true", vec![], "",
+                "DELETE /v1/endpoints/tv/home/hello/quarantine?dry_run=true",
+                vec![],
+                "",
                 [401, 403, 403, 404, 403, 404, 200, 200],
             ),
             ("GET /v1/tokens", vec![], "", [401, 403, 403, 403, 403, 403, 403, 200]),
@@ -217,9 +224,14 @@ fn what_another_team_has_looks_like_what_is_not_there() {
         let admin = kit.admin().raw(ask("GET /v1/scripts/radio/none/active", &[], "")).await.unwrap();
         let stranger = ana.raw(ask("GET /v1/scripts/radio/none/active", &[], "")).await.unwrap();
         assert_eq!(admin.body, stranger.body);
-        // A route that is taken is not told with its owner's name.
-        let manifest_of_tv = archive("tv/home", "one");
-        assert_eq!(code(ana.upload("tv", "home", manifest_of_tv, &Upload::default()).await), "ok");
+        // A route that is taken is told without the name of a stranger that has it.
+        let taken = archive_at("tv/home", "/radio/home/hello");
+        let stranger = ana.upload("tv", "home", taken.clone(), &Upload::default()).await;
+        let Err(ClientError::Problem(stranger)) = stranger else { panic!("{stranger:?}") };
+        assert_eq!(stranger.detail.as_deref(), Some("GET /radio/home/hello is answered by another script"));
+        let admin = kit.admin().upload("tv", "home", taken, &Upload::default()).await;
+        let Err(ClientError::Problem(admin)) = admin else { panic!("{admin:?}") };
+        assert_eq!(admin.detail.as_deref(), Some("GET /radio/home/hello is answered by radio/home"));
     });
 }
 
@@ -266,7 +278,10 @@ fn tokens_are_made_shown_once_and_revoked() {
         let made = admin.create_token(&wanted).await.unwrap();
         let ci = kit.client(&made.secret);
         let who = ci.whoami().await.unwrap();
-        assert_eq!((who.role, who.team.as_deref(), who.from.as_str()), (Role::Deployer, Some("tv"), "127.0.0.1"));
+        assert_eq!(
+            (who.role, who.team.as_deref(), who.from.as_str()),
+            (Role::Deployer, Some("tv"), "127.0.0.1")
+        );
         assert_eq!(who.token.as_deref(), Some(made.token.id.as_str()));
         let listed = admin.tokens().await.unwrap();
         assert!(listed.items.contains(&made.token));
@@ -287,6 +302,7 @@ fn the_first_admin_is_made_once_and_only_where_there_is_none() {
     use crate::config::Secret;
     use crate::http::auth::Tokens;
     with_door(|kit| async move {
+        let changes = kit.node.shared().tokens_changed();
         let (tokens, made) = Tokens::bootstrap(&kit.node, None).await.unwrap();
         let made = made.unwrap();
         let from = "127.0.0.1".parse().unwrap();
@@ -294,7 +310,8 @@ fn the_first_admin_is_made_once_and_only_where_there_is_none() {
         assert!(Tokens::bootstrap(&kit.node, None).await.unwrap().1.is_none());
         let short = Secret::new("fifteen letters".to_owned());
         assert!(Tokens::bootstrap(&kit.node, Some(&short)).await.is_err());
-        // Another door of the same store learns of it.
+        // Another door of the same store learns of it as soon as the store was looked at.
+        until("the change was seen", || kit.node.shared().tokens_changed() > changes).await;
         assert_eq!(kit.client(made.reveal()).whoami().await.unwrap().role, Role::Admin);
     });
 }
@@ -318,7 +335,8 @@ fn a_switch_is_set_listed_and_released() {
         assert_eq!(code(admin.switch_on("team:tv", None, false).await), "switch.unknown");
         assert_eq!(code(admin.switch_on("nothing", None, false).await), "scope.invalid");
         let observe = SwitchRequest { state: SwitchState::Observe, ..off.clone() };
-        assert_eq!(code(admin.switch_off("team:tv", &observe, false).await), "request.invalid");
+        let observed = admin.switch_off("team:tv", &observe, true).await.unwrap().switch.unwrap();
+        assert_eq!(observed.state, SwitchState::Observe);
         let past = SwitchRequest { until: Some(api::time_from_ms(1)), ..off.clone() };
         assert_eq!(code(admin.switch_off("team:tv", &past, false).await), "request.invalid");
         let silent = SwitchRequest { reason: " ".to_owned(), ..off };
@@ -330,7 +348,12 @@ fn a_switch_is_set_listed_and_released() {
 fn a_request_that_makes_no_sense_is_told_why() {
     with_door(|kit| async move {
         let admin = kit.admin();
-        let check = async |line: &str, headers: &[(&str, &str)], body: &str, expected: u16, code: &str, says: &str| {
+        let check = async |line: &str,
+                           headers: &[(&str, &str)],
+                           body: &str,
+                           expected: u16,
+                           code: &str,
+                           says: &str| {
             let raw = admin.raw(ask(line, headers, body.to_owned())).await.unwrap();
             assert_eq!(outcome(&raw), (expected, code.to_owned()), "{line}");
             let detail = value(&raw)["detail"].as_str().unwrap_or_default().to_owned();
@@ -356,7 +379,8 @@ fn a_request_that_makes_no_sense_is_told_why() {
         check("POST /v1/scripts/tv/home/revisions", &[JSON], "{}", 415, "request.media_type", "x-tar").await;
         check("POST /v1/scripts/tv/home/revisions", &[TAR], "no tar", 422, "script.invalid", "").await;
         let key = ("idempotency-key", "\"");
-        let raw = admin.raw(ask("POST /v1/scripts/tv/home/revisions", &[TAR, key], archive("tv/home", "x"))).await;
+        let raw =
+            admin.raw(ask("POST /v1/scripts/tv/home/revisions", &[TAR, key], archive("tv/home", "x"))).await;
         assert_eq!(outcome(&raw.unwrap()), (400, "idempotency.invalid".to_owned()));
         let large = format!("{{\"state\":\"off\",\"reason\":\"{}\"}}", "x".repeat(70_000));
         check("PUT /v1/switches/all", &[JSON], &large, 413, "request.too_large", "64KiB").await;
@@ -411,12 +435,15 @@ fn the_probes_say_how_the_node_is() {
         let names: Vec<_> = health.checks.iter().map(|check| (check.name.as_str(), check.ok)).collect();
         assert!(health.ready);
         assert_eq!(names, [("loaded", true), ("open", true), ("store", true)]);
-        let metrics = nobody.metrics().await.unwrap();
+        let metrics = kit.admin().metrics().await.unwrap();
         assert!(metrics.contains("callboard_store_up 1\n") && metrics.ends_with("# EOF\n"), "{metrics}");
         assert_eq!(nobody.contract().await.unwrap()["openapi"], "3.1.0");
         assert_eq!(nobody.version().await.unwrap().api, api::openapi::API_VERSION);
         let limits = kit.admin().limits().await.unwrap();
-        assert_eq!((limits.endpoint_default.deadline.as_str(), limits.endpoint_default.fuel), ("300ms", 2_000_000));
+        assert_eq!(
+            (limits.endpoint_default.deadline.as_str(), limits.endpoint_default.fuel),
+            ("300ms", 2_000_000)
+        );
         let quotas = kit.admin().quotas("all").await.unwrap();
         assert_eq!((quotas.rules[0].rule.as_str(), quotas.rules[0].remaining), ("concurrency.node", 2_048));
         assert!(kit.admin().nodes().await.unwrap().items[0].ready);

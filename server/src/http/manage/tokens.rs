@@ -19,12 +19,18 @@ pub(super) async fn list(door: Door, caller: Caller, request: HttpRequest) -> An
     ok(&Page::whole(rows.iter().filter_map(shapes::token).collect()))
 }
 
-pub(super) async fn create(door: Door, caller: Caller, request: HttpRequest, payload: web::Payload) -> Answered {
+pub(super) async fn create(
+    door: Door,
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Answered {
     Query::read(&request, &[])?;
     caller.administers()?;
     let asked: TokenRequest = body::json(&request, payload).await?;
     let team = asked.team.map(|team| team.parse()).transpose();
-    let team = team.map_err(|error: quotas::scope::ParseScopeError| body::fault("/team", error.to_string()))?;
+    let team =
+        team.map_err(|error: quotas::scope::ParseScopeError| body::fault("/team", error.to_string()))?;
     if asked.role == Role::Admin && team.is_some() {
         return Err(body::fault("/team", "an admin is for all teams"));
     }
@@ -38,11 +44,17 @@ pub(super) async fn create(door: Door, caller: Caller, request: HttpRequest, pay
     let expires_ms = asked.expires.map(api::time_to_ms);
     let wanted = Wanted { role: asked.role, team, note: asked.note, expires_ms };
     let (row, secret) = door.tokens.create(wanted, &caller.who()).await.map_err(told)?;
-    let token = shapes::token(&row).ok_or_else(|| ProblemError::of("server.internal", "the role was not kept"))?;
+    let token =
+        shapes::token(&row).ok_or_else(|| ProblemError::of("server.internal", "the role was not kept"))?;
     Ok(json(StatusCode::CREATED, &TokenMade { token, secret: secret.reveal().to_owned() }))
 }
 
-pub(super) async fn revoke(door: Door, caller: Caller, request: HttpRequest, path: web::Path<String>) -> Answered {
+pub(super) async fn revoke(
+    door: Door,
+    caller: Caller,
+    request: HttpRequest,
+    path: web::Path<String>,
+) -> Answered {
     Query::read(&request, &[])?;
     caller.administers()?;
     let row = door.tokens.revoke(&path, &caller.who()).await?;

@@ -14,8 +14,10 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::http::manage::VERSION;
 
 /// The upper bounds of the buckets of calls' durations, in microseconds.
-const BUCKETS: [u64; 13] =
-    [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000];
+const BUCKETS: [u64; 13] = [
+    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
+    10_000_000,
+];
 /// The label of the endpoints that are counted together.
 const REST: &str = "_rest";
 
@@ -63,7 +65,8 @@ impl Scrape {
     fn durations(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let help = "How long the calls took that ran";
         let name = "callboard_call_duration";
-        let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        let mut family =
+            encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         for stats in &self.endpoints {
             let count = stats.latency.len();
             let sum = if count == 0 { 0.0 } else { stats.latency.mean() * count as f64 / 1e6 };
@@ -126,7 +129,8 @@ impl Collector for Scrape {
             let labels = [("event", event.as_str())];
             family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
         }
-        let mut build = encoder.encode_descriptor("callboard_build", "The program", None, MetricType::Info)?;
+        let mut build =
+            encoder.encode_descriptor("callboard_build", "The program", None, MetricType::Info)?;
         build.encode_info(&[("version", VERSION)])
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actors::node::{Node, NodeConfig};
 use actors::storage::{Embedded, Store};
@@ -12,6 +12,7 @@ use actors::who::Who;
 use api::client::{Ask, Raw};
 use api::{Client, Role};
 use async_trait::async_trait;
+use bytes::Bytes;
 use quotas::limits::Policy;
 use quotas::units::Bytes as Size;
 use runtime::bundle::{Bundle, BundlePath};
@@ -21,8 +22,8 @@ use runtime::compile_child::CompileError;
 use serde_json::Value;
 
 use crate::config::{Config, Secret, Sources};
-use crate::http::auth::{Tokens, Wanted};
 use crate::http::admin;
+use crate::http::auth::{Tokens, Wanted};
 use crate::http::manage::AdminDoor;
 
 /// The token of the configuration.
@@ -60,8 +61,17 @@ pub(super) fn with_door<F: Future<Output = ()>>(test: impl FnOnce(Kit) -> F + Se
     thread.unwrap().join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
+/// Waits until something is so.
+pub(super) async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < end, "waited too long until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// A node of its own in a directory.
-pub(super) async fn node(directory: PathBuf) -> Node {
+async fn node(directory: PathBuf) -> Node {
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&directory.join("store")).await.unwrap());
     let config = NodeConfig {
         name: "a".to_owned(),
@@ -117,11 +127,20 @@ impl Kit {
     }
 }
 
-/// The files of a script with `/{team}/hello`, as an archive.
-pub(super) fn archive(id: &str, text: &str) -> actix_web::web::Bytes {
+/// The files of a script with one endpoint of its own, as an archive.
+pub(super) fn archive(id: &str, text: &str) -> Bytes {
+    pack(id, &format!("/{id}/hello"), text)
+}
+
+/// The same with its endpoint at this path.
+pub(super) fn archive_at(id: &str, path: &str) -> Bytes {
+    pack(id, path, "one")
+}
+
+fn pack(id: &str, path: &str, text: &str) -> Bytes {
     let (team, script) = id.split_once('/').unwrap();
     let manifest = format!(
-        "team = \"{team}\"\nscript = \"{script}\"\n[[endpoint]]\npath = \"/{id}/hello\"\nhandler = \"main::hello\"\n"
+        "team = \"{team}\"\nscript = \"{script}\"\n[[endpoint]]\npath = \"{path}\"\nhandler = \"main::hello\"\n"
     );
     let source = format!("pub fn hello(request) {{ \"{text}\" }}");
     let file = |path: &str, text: &str| (BundlePath::parse(path).unwrap(), Arc::from(text.as_bytes()));
@@ -130,7 +149,7 @@ pub(super) fn archive(id: &str, text: &str) -> actix_web::web::Bytes {
 }
 
 /// A request in one line: `PUT /v1/…`, with headers.
-pub(super) fn ask(line: &str, headers: &[(&str, &str)], body: impl Into<actix_web::web::Bytes>) -> Ask {
+pub(super) fn ask(line: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Ask {
     let (method, path) = line.split_once(' ').unwrap();
     let mut ask = Ask::new(method.parse().unwrap(), path);
     for (name, value) in headers {
