@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::bundle::BundleHash;
 use crate::debug_table::DebugTable;
 use crate::error::CodecError;
-use crate::host::json_build::Shapes;
 use crate::host::HOST_API_VERSION;
+use crate::host::json_build::Shapes;
 use crate::instrument;
 use crate::unit::Unit;
 
@@ -161,9 +161,8 @@ fn drop_type_names(logic: &mut rmpv::Value) -> Result<(), String> {
 /// Puts a compiled unit into its envelope.
 pub fn seal(compiled: &Compiled, bundle: BundleHash, keys: &SigningKeys) -> Bytes {
     let shapes = rmp_serde::to_vec(&compiled.shapes).expect("lists of text encode");
-    let mut out = Vec::with_capacity(
-        HEADER + SIGNATURE + compiled.logic.len() + shapes.len() + compiled.debug.len(),
-    );
+    let mut out =
+        Vec::with_capacity(HEADER + SIGNATURE + compiled.logic.len() + shapes.len() + compiled.debug.len());
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&[FORMAT, BLAKE3_KEYED, keys.current.0, 0]);
     out.extend_from_slice(&Fingerprint::current().0);
@@ -203,12 +202,14 @@ pub fn open(bytes: &Bytes, bundle: BundleHash, keys: &SigningKeys) -> Result<Uni
     if header[4] != FORMAT || header[5] != BLAKE3_KEYED {
         return Err(CodecError::Format(header[4]));
     }
-    let length = |at: usize| {
-        header[at..at + 4].iter().rev().fold(0usize, |sum, byte| (sum << 8) | usize::from(*byte))
-    };
+    let length =
+        |at: usize| header[at..at + 4].iter().rev().fold(0usize, |sum, byte| (sum << 8) | usize::from(*byte));
     let (logic, shapes, debug) = (length(72), length(76), length(80));
     let start = HEADER + SIGNATURE;
-    let total = start.checked_add(logic).and_then(|sum| sum.checked_add(shapes)).and_then(|sum| sum.checked_add(debug));
+    let total = start
+        .checked_add(logic)
+        .and_then(|sum| sum.checked_add(shapes))
+        .and_then(|sum| sum.checked_add(debug));
     if total != Some(bytes.len()) {
         return Err(damaged("its length is not the one it names"));
     }

@@ -15,7 +15,7 @@ use crate::bundle::Bundle;
 use crate::codec::{self, Compiled};
 use crate::debug_table::Table;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::host::{json_macro, Engine};
+use crate::host::{Engine, json_macro};
 use loader::Loader;
 
 /// The stack that a compilation needs: sources may nest as deep as `nesting` allows.
@@ -104,7 +104,10 @@ fn handlers(bundle: &Bundle, unit: &rune::Unit) -> Result<(), Diagnostics> {
                 Diagnostic::whole(
                     &format!("{}.rn", handler.module()),
                     "script.handler_arguments",
-                    format!("The handler `{}` takes {arguments} arguments instead of one", handler.function()),
+                    format!(
+                        "The handler `{}` takes {arguments} arguments instead of one",
+                        handler.function()
+                    ),
                 )
                 .with_hint(Some(format!("write `pub fn {}(request)`", handler.function()))),
             );
@@ -120,7 +123,9 @@ fn table(unit: &rune::Unit, sources: &Sources, loader: &Loader) -> Table {
     instructions.sort_by_key(|(ip, _)| **ip);
     for (ip, instruction) in instructions {
         let Some(source) = sources.get(instruction.source_id) else { continue };
-        let Some((line, _)) = loader.place(source.name(), instruction.span.start.into_usize()) else { continue };
+        let Some((line, _)) = loader.place(source.name(), instruction.span.start.into_usize()) else {
+            continue;
+        };
         let file = match table.files.iter().position(|known| known == source.name()) {
             Some(file) => file,
             None => {

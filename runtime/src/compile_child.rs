@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use rustix::process::{setrlimit, Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::archive::ArchiveLimits;
 use crate::bundle::Bundle;
 use crate::codec::Compiled;
-use crate::compile::{compile, Compilation, STACK};
+use crate::compile::{Compilation, STACK, compile};
 use crate::diagnostic::Diagnostics;
 
 /// The largest answer of a child, in bytes.

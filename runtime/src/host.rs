@@ -4,17 +4,18 @@
 //! services are reached by the names that the operator configured and the manifest lists.
 //! Not here: what a native function costs (`metered`), who may call an endpoint (`quotas`).
 
+mod absent;
+pub mod ambient;
 pub mod call;
+pub mod checkpoints;
 pub mod encode;
 pub mod json;
 pub mod json_build;
 pub mod json_macro;
 pub mod json_read;
 pub mod json_write;
-mod absent;
-pub mod ambient;
-pub mod checkpoints;
 mod prelude;
+pub mod reference;
 pub mod request;
 pub mod response;
 pub mod service;

@@ -11,11 +11,11 @@
 mod json_args;
 mod visit;
 
-pub(crate) use json_args::{read as read_json, Node as JsonNode};
+pub(crate) use json_args::{Node as JsonNode, read as read_json};
 
+use rune::SourceId;
 use rune::ast::{self, Span, Spanned};
 use rune::parse::Parser;
-use rune::SourceId;
 
 use crate::diagnostic::Diagnostic;
 

@@ -7,7 +7,7 @@
 mod waiting;
 
 use std::future::Future;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use std::time::Duration;
 
 use quotas::limits::Allowance;
 use quotas::units::{Bytes, Fuel};
-use rune::runtime::{VmError, VmResult};
 use rune::Vm;
+use rune::runtime::{VmError, VmResult};
 use tokio::time::Sleep;
 
 use crate::error::Failure;
-use crate::fuel::{now_nanos, IsKilled, Meter, Stop};
+use crate::fuel::{IsKilled, Meter, Stop, now_nanos};
+use crate::host::Engine;
 use crate::host::call::{CallContext, LogLine};
 use crate::host::request::Request;
 use crate::host::response::{self, Response};
-use crate::host::Engine;
 use crate::unit::{Entry, Unit};
 
 pub use waiting::wake_waiting;
@@ -129,9 +129,9 @@ impl Call {
     fn step(&mut self, task: &mut Context<'_>) -> Step {
         let Some(script) = self.script.as_mut() else { return Step::Panicked };
         let context = &self.context;
-        let polled = self.meter.enter(|| {
-            context.enter(|| catch_unwind(AssertUnwindSafe(|| script.as_mut().poll(task))))
-        });
+        let polled = self
+            .meter
+            .enter(|| context.enter(|| catch_unwind(AssertUnwindSafe(|| script.as_mut().poll(task)))));
         match polled {
             Ok(Poll::Pending) => Step::Waits,
             Ok(Poll::Ready(result)) => Step::Ended(result),
@@ -175,12 +175,7 @@ impl Call {
             host_bytes: Bytes::new(self.context.host_bytes.get()),
             longest_gap: self.meter.longest_gap(),
         };
-        Outcome {
-            result,
-            cost,
-            log: self.context.log.take(),
-            log_dropped: self.context.log_dropped.get(),
-        }
+        Outcome { result, cost, log: self.context.log.take(), log_dropped: self.context.log_dropped.get() }
     }
 }
 

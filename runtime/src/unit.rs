@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rune::runtime::unit::Logic;
 use rune::Hash;
+use rune::runtime::unit::Logic;
 
 use crate::bundle::BundleHash;
 use crate::debug_table::DebugTable;

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use quotas::limits::{Allowance, Policy};
 use quotas::units::Fuel;
 use runtime::bundle::{Bundle, BundlePath};
-use runtime::codec::{open, seal, SigningKeys};
-use runtime::compile::{compile, STACK};
+use runtime::codec::{SigningKeys, open, seal};
+use runtime::compile::{STACK, compile};
 use runtime::error::Failure;
 use runtime::fuel::Stop;
 use runtime::host::call::CallContext;
 use runtime::host::request::{Head, Request};
-use runtime::run::{call, Outcome};
+use runtime::run::{Outcome, call};
 use runtime::unit::{Entry, Unit};
 
 struct Get(&'static str);
@@ -74,7 +74,8 @@ fn context(unit: &Unit, allowance: &Allowance) -> CallContext {
 fn run_with(main: &'static str, query: &'static str, allowance: Allowance) -> Outcome {
     on_big_stack(move || {
         let unit = unit(main);
-        let request = Request::new(Rc::new(Get(query)), Vec::new(), None, Bytes::from_static(b"{\"a\":[1,2]}"));
+        let request =
+            Request::new(Rc::new(Get(query)), Vec::new(), None, Bytes::from_static(b"{\"a\":[1,2]}"));
         let context = context(&unit, &allowance);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(call(unit, Entry::new("main", "main"), request, allowance, context, None))
@@ -96,21 +97,42 @@ fn a_handler_answers() {
     for (main, wanted) in [
         ("pub fn main(request) { `Hello ${request.query(\"name\")}` }", "200 Hello TV"),
         ("pub fn main(request) { `Hello ${request.query(\"none\")}` }", "200 Hello "),
-        ("pub fn main(request) { #{ b: 1, a: [true, 1.5, \"x\\n\"], c: () } }", r#"200 {"a":[true,1.5,"x\n"],"b":1,"c":null}"#),
-        ("pub fn main(request) { let t = 2; json!({ \"b\": 1, \"a\": [t, { \"c\": `x${t}` }], \"e\": {}, \"f\": [] }) }",
-         r#"200 {"b":1,"a":[2,{"c":"x2"}],"e":{},"f":[]}"#),
-        ("pub fn main(request) { let l = json!([]); for i in 0..3 { json_push!(l, { \"i\": i }); } l }",
-         r#"200 [{"i":0},{"i":1},{"i":2}]"#),
+        (
+            "pub fn main(request) { #{ b: 1, a: [true, 1.5, \"x\\n\"], c: () } }",
+            r#"200 {"a":[true,1.5,"x\n"],"b":1,"c":null}"#,
+        ),
+        (
+            "pub fn main(request) { let t = 2; json!({ \"b\": 1, \"a\": [t, { \"c\": `x${t}` }], \"e\": {}, \"f\": [] }) }",
+            r#"200 {"b":1,"a":[2,{"c":"x2"}],"e":{},"f":[]}"#,
+        ),
+        (
+            "pub fn main(request) { let l = json!([]); for i in 0..3 { json_push!(l, { \"i\": i }); } l }",
+            r#"200 [{"i":0},{"i":1},{"i":2}]"#,
+        ),
         ("pub fn main(request) { request.json()?[\"a\"] }", "200 [1,2]"),
         ("pub fn main(request) { request.json()?[\"a\"][1] }", "200 2"),
-        ("pub fn main(request) { for x in request.json()?[\"a\"] { if x == 2 { return `two`; } } }", "200 two"),
-        ("pub fn main(request) { let v = request.json()?.value(); v[\"a\"].push(3); v }", r#"200 {"a":[1,2,3]}"#),
-        ("use callboard::Response; pub fn main(request) { Response::json(#{ a: 1 }).with_status(201).with_header(\"x-a\", \"b\") }",
-         r#"201 {"a":1}"#),
+        (
+            "pub fn main(request) { for x in request.json()?[\"a\"] { if x == 2 { return `two`; } } }",
+            "200 two",
+        ),
+        (
+            "pub fn main(request) { let v = request.json()?.value(); v[\"a\"].push(3); v }",
+            r#"200 {"a":[1,2,3]}"#,
+        ),
+        (
+            "use callboard::Response; pub fn main(request) { Response::json(#{ a: 1 }).with_status(201).with_header(\"x-a\", \"b\") }",
+            r#"201 {"a":1}"#,
+        ),
         ("use callboard::Response; pub fn main(request) { Response::status(404) }", "404 "),
         ("pub fn main(request) { }", "204 "),
-        ("pub async fn main(request) { let (a, b) = std::future::join((f(1), f(2))).await; [a, b] } async fn f(x) { x }", "200 [1,2]"),
-        ("struct P { a } enum E { A, B(x) } pub fn main(request) { match E::B(P { a: 4 }) { E::B(p) => p.a, _ => 0 } }", "200 4"),
+        (
+            "pub async fn main(request) { let (a, b) = std::future::join((f(1), f(2))).await; [a, b] } async fn f(x) { x }",
+            "200 [1,2]",
+        ),
+        (
+            "struct P { a } enum E { A, B(x) } pub fn main(request) { match E::B(P { a: 4 }) { E::B(p) => p.a, _ => 0 } }",
+            "200 4",
+        ),
         ("pub fn main(request) { let n = 0; for i in 0..1000 { n += i; } n }", "200 499500"),
         ("pub fn main(request) { request.header(\"X-Device\") }", "200 tv"),
         ("pub fn main(request) { [1, 2, 3].iter().map(|x| x * 2).collect::<Vec>() }", "200 [2,4,6]"),
@@ -144,7 +166,11 @@ fn stopped(main: &'static str, wanted: Stop, allowance: Allowance) {
         Err(Failure::Stopped { stop, .. }) => assert_eq!(stop, wanted, "{main}"),
         other => panic!("{main}: {other:?}"),
     }
-    assert!(outcome.cost.running + outcome.cost.waiting < allowance.deadline * 2, "{main}: {:?}", outcome.cost);
+    assert!(
+        outcome.cost.running + outcome.cost.waiting < allowance.deadline * 2,
+        "{main}: {:?}",
+        outcome.cost
+    );
     assert!(began.elapsed() < Duration::from_secs(20), "{main}");
 }
 

@@ -7,12 +7,16 @@ mod standins;
 use std::path::Path;
 
 use anyhow::Context;
-use api::client::Upload;
 use api::Client;
+use api::client::Upload;
 
 /// The examples, as they stand in the repository.
 const EXAMPLES: [(&str, &str, &str); 3] = [
-    ("hello", include_str!("../../examples/hello/callboard.toml"), include_str!("../../examples/hello/main.rn")),
+    (
+        "hello",
+        include_str!("../../examples/hello/callboard.toml"),
+        include_str!("../../examples/hello/main.rn"),
+    ),
     ("home", include_str!("../../examples/home/callboard.toml"), include_str!("../../examples/home/main.rn")),
     (
         "playback",

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, ADMIN_TOKEN_VARIABLE};
+use crate::config::{ADMIN_TOKEN_VARIABLE, Config};
 use crate::demo;
 use crate::process::doors::Doors;
 use crate::process::warden::{Told, Warden};
@@ -48,10 +48,8 @@ pub fn run_demo(config: &Config) -> anyhow::Result<()> {
     let client = api::Client::new(format!("http://{}", greeting.admin).parse()?)
         .with_token(&token)
         .context("the token has characters that no token has")?;
-    let settings: Vec<OsString> = services
-        .iter()
-        .flat_map(|(key, value)| ["--set".into(), format!("{key}={value}").into()])
-        .collect();
+    let settings: Vec<OsString> =
+        services.iter().flat_map(|(key, value)| ["--set".into(), format!("{key}={value}").into()]).collect();
     on_runtime(async {
         let (ready, mut is_ready) = tokio::sync::mpsc::channel::<()>(8);
         let mut told = |told: Told| {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 /// How long a call may take before the test fails.
@@ -69,7 +69,9 @@ impl Device {
     /// # Panics
     /// No answer in time.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
-        self.try_send(method, path, headers, body).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        self.try_send(method, path, headers, body)
+            .await
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     /// Any call, which may fail.
@@ -87,7 +89,8 @@ impl Device {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = tokio::time::timeout(PATIENCE, self.client.request(request.body(Full::new(body))?)).await??;
+        let answer =
+            tokio::time::timeout(PATIENCE, self.client.request(request.body(Full::new(body))?)).await??;
         let (head, body) = answer.into_parts();
         let body = tokio::time::timeout(PATIENCE, body.collect()).await??.to_bytes();
         let body = String::from_utf8_lossy(&body).into_owned();

@@ -53,9 +53,10 @@ impl Server {
     /// It does not serve in time; its log is on standard error.
     pub fn start_with(program: &str, options: Options) -> Self {
         let directory = options.data.is_none().then(|| tempfile::tempdir().expect("a temporary directory"));
-        let data = options.data.clone().unwrap_or_else(|| {
-            directory.as_ref().expect("made when no data was named").path().join("data")
-        });
+        let data = options
+            .data
+            .clone()
+            .unwrap_or_else(|| directory.as_ref().expect("made when no data was named").path().join("data"));
         let mut command = Command::new(program);
         command
             .arg(if options.demo { "demo" } else { "serve" })
@@ -134,7 +135,12 @@ impl Server {
     ///
     /// # Errors
     /// What the server answered.
-    pub async fn deploy_with(&self, id: &str, manifest: &str, main: &str) -> Result<DeployAnswer, ClientError> {
+    pub async fn deploy_with(
+        &self,
+        id: &str,
+        manifest: &str,
+        main: &str,
+    ) -> Result<DeployAnswer, ClientError> {
         let (team, script) = id.split_once('/').expect("team/script");
         let archive = bundle(id, manifest, main).to_archive();
         self.client().upload(team, script, archive.into(), &Upload::default()).await

@@ -1,8 +1,8 @@
 //! Scripts that try to stall, starve or crash the server, one after the other, beside a neighbour that is
 //! called all the while.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use api::ClientError;
@@ -75,7 +75,10 @@ async fn no_hostile_script_stalls_starves_or_crashes_its_neighbours() {
         Options { arguments, ..Options::default() },
     );
     let child = server.child_pid();
-    server.deploy("good/neighbour", "pub fn main(request) { `fine` }").await.expect("the neighbour is deployed");
+    server
+        .deploy("good/neighbour", "pub fn main(request) { `fine` }")
+        .await
+        .expect("the neighbour is deployed");
     let device = Device::of(&server.device);
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -101,7 +104,8 @@ async fn no_hostile_script_stalls_starves_or_crashes_its_neighbours() {
     let mut wrong = Vec::new();
     for case in &corpus {
         let id = format!("hostile/{}", case.name);
-        let manifest = "services = [\"silent\", \"gone\"]\n[endpoint.limits]\ndeadline = \"300ms\"\nfuel = 20_000_000\n";
+        let manifest =
+            "services = [\"silent\", \"gone\"]\n[endpoint.limits]\ndeadline = \"300ms\"\nfuel = 20_000_000\n";
         let deployed = server.deploy_with(&id, manifest, case.source).await;
         if case.expected == ["refused"] {
             match deployed {

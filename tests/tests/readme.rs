@@ -28,7 +28,8 @@ fn paste(block: &str, directory: &Path, server: &Server) -> String {
         .env("CALLBOARD_TOKEN", TOKEN)
         .output()
         .expect("bash runs");
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{block}\n{text}");
     text
 }

@@ -45,7 +45,8 @@ fn a_crate_does_not_know_what_it_must_not_know() {
         ("loadtest", &["server", "actors", "runtime"]),
     ];
     for (name, banned) in never {
-        let package = metadata.packages.iter().find(|package| package.name.as_str() == *name).expect("a room");
+        let package =
+            metadata.packages.iter().find(|package| package.name.as_str() == *name).expect("a room");
         for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal) {
             assert!(!banned.contains(&dependency.name.as_str()), "{name} must not know {}", dependency.name);
         }

@@ -31,7 +31,8 @@ async fn answers(server: &Server) -> BTreeMap<String, String> {
 /// How often a counter of events stands, from the metrics.
 async fn counted(server: &Server, event: &str) -> u64 {
     let metrics = server.client().metrics().await.expect("the metrics");
-    let line = metrics.lines().find(|line| line.starts_with("callboard_events_total") && line.contains(event));
+    let line =
+        metrics.lines().find(|line| line.starts_with("callboard_events_total") && line.contains(event));
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
 }
 

@@ -121,7 +121,10 @@ pub(super) async fn deploy(node: &Node, bundle: Bundle) -> Result<Deployed, Cont
 pub(super) async fn off(node: &Node, scope: &str) -> Result<quotas::switches::Switch, ControlError> {
     let scope = Scope::parse(scope).unwrap();
     let reason = "runaway".to_owned();
-    node.supervisor().send(Flip { who: ana(), scope, reason, until_ms: None, observe: false, dry_run: false }).await.unwrap()
+    node.supervisor()
+        .send(Flip { who: ana(), scope, reason, until_ms: None, observe: false, dry_run: false })
+        .await
+        .unwrap()
 }
 
 pub(super) async fn on(node: &Node, scope: &str) -> Result<Option<quotas::switches::Switch>, ControlError> {

@@ -10,7 +10,7 @@ use rune::{Item, Source};
 
 use crate::bundle::Bundle;
 use crate::diagnostic::Diagnostics;
-use crate::instrument::{instrument, Instrumented};
+use crate::instrument::{Instrumented, instrument};
 use crate::nesting;
 
 /// The instrumented sources of one bundle, by file.

@@ -22,7 +22,14 @@ pub(super) fn translate(
             Found::Fatal(fatal) => match fatal.kind() {
                 FatalDiagnosticKind::CompileError(error) => {
                     let message = error.to_string();
-                    errors.push(at(sources, loader, fatal.source_id(), error.span(), "script.compile", &message));
+                    errors.push(at(
+                        sources,
+                        loader,
+                        fatal.source_id(),
+                        error.span(),
+                        "script.compile",
+                        &message,
+                    ));
                 }
                 FatalDiagnosticKind::LinkError(LinkerError::MissingFunction { hash, spans }) => {
                     for (span, source) in spans.iter() {
@@ -30,12 +37,17 @@ pub(super) fn translate(
                         errors.push(at(sources, loader, *source, *span, "script.missing_function", &message));
                     }
                 }
-                other => errors.push(Diagnostic::whole("callboard.toml", "script.compile", sentence(&other.to_string()))),
+                other => errors.push(Diagnostic::whole(
+                    "callboard.toml",
+                    "script.compile",
+                    sentence(&other.to_string()),
+                )),
             },
             Found::Warning(warning) => {
                 let message = warning.to_string();
                 warnings.push(
-                    at(sources, loader, warning.source_id(), warning.span(), "script.warning", &message).warning(),
+                    at(sources, loader, warning.source_id(), warning.span(), "script.warning", &message)
+                        .warning(),
                 );
             }
             _ => {}

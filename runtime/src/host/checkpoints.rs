@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use rune::runtime::VmResult;
-use rune::{vm_try, ContextError, Module};
+use rune::{ContextError, Module, vm_try};
 
 use crate::fuel;
 

@@ -1,11 +1,11 @@
 //! Encodings: base64, URLs, hashes. Each is charged by its length.
 
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use rune::alloc::String as ScriptString;
 use rune::runtime::{Bytes, Value, VmResult};
-use rune::{vm_try, ContextError, Module};
+use rune::{ContextError, Module, vm_try};
 
 use crate::fuel;
 
@@ -44,40 +44,45 @@ fn decoded(result: Result<Vec<u8>, base64::DecodeError>) -> VmResult<Result<Byte
 /// `callboard::base64`.
 pub(super) fn base64() -> Result<Module, ContextError> {
     let mut module = Module::with_crate_item("callboard", ["base64"])?;
-    module.function("encode", |data: Value| with_bytes(&data, |data| text(&STANDARD.encode(data)))).build()?;
-    module.function("encode_url", |data: Value| with_bytes(&data, |data| text(&URL_SAFE_NO_PAD.encode(data))))
+    module
+        .function("encode", |data: Value| with_bytes(&data, |data| text(&STANDARD.encode(data))))
         .build()?;
-    module.function("decode", |data: Value| with_bytes(&data, |data| decoded(STANDARD.decode(data)))).build()?;
-    module.function("decode_url", |data: Value| {
-        with_bytes(&data, |data| decoded(URL_SAFE_NO_PAD.decode(data)))
-    })
-    .build()?;
+    module
+        .function("encode_url", |data: Value| with_bytes(&data, |data| text(&URL_SAFE_NO_PAD.encode(data))))
+        .build()?;
+    module
+        .function("decode", |data: Value| with_bytes(&data, |data| decoded(STANDARD.decode(data))))
+        .build()?;
+    module
+        .function("decode_url", |data: Value| with_bytes(&data, |data| decoded(URL_SAFE_NO_PAD.decode(data))))
+        .build()?;
     Ok(module)
 }
 
 /// `callboard::url`: parts of a path or a query.
 pub(super) fn url() -> Result<Module, ContextError> {
     let mut module = Module::with_crate_item("callboard", ["url"])?;
-    module.function("encode", |data: Value| {
-        with_bytes(&data, |data| text(&percent_encoding::percent_encode(data, PART).to_string()))
-    })
-    .build()?;
-    module.function("decode", |data: Value| -> VmResult<Result<ScriptString, ScriptString>> {
-        with_bytes(&data, |data| match percent_encoding::percent_decode(data).decode_utf8() {
-            Ok(found) => VmResult::Ok(Ok(vm_try!(text(&found)))),
-            Err(error) => VmResult::Ok(Err(vm_try!(text(&format!("this is no text: {error}"))))),
+    module
+        .function("encode", |data: Value| {
+            with_bytes(&data, |data| text(&percent_encoding::percent_encode(data, PART).to_string()))
         })
-    })
-    .build()?;
+        .build()?;
+    module
+        .function("decode", |data: Value| -> VmResult<Result<ScriptString, ScriptString>> {
+            with_bytes(&data, |data| match percent_encoding::percent_decode(data).decode_utf8() {
+                Ok(found) => VmResult::Ok(Ok(vm_try!(text(&found)))),
+                Err(error) => VmResult::Ok(Err(vm_try!(text(&format!("this is no text: {error}"))))),
+            })
+        })
+        .build()?;
     Ok(module)
 }
 
 /// `callboard::hash`: BLAKE3, as hexadecimal text.
 pub(super) fn hash() -> Result<Module, ContextError> {
     let mut module = Module::with_crate_item("callboard", ["hash"])?;
-    module.function("blake3", |data: Value| {
-        with_bytes(&data, |data| text(&blake3::hash(data).to_hex()))
-    })
-    .build()?;
+    module
+        .function("blake3", |data: Value| with_bytes(&data, |data| text(&blake3::hash(data).to_hex())))
+        .build()?;
     Ok(module)
 }

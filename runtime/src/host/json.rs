@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use rune::alloc::fmt::TryWrite;
 use rune::runtime::{Formatter, Object, Protocol, Value, VmResult};
-use rune::{vm_try, Any, ContextError, Module};
+use rune::{Any, ContextError, Module, vm_try};
 
 use super::json_read::{self, Kind};
 use super::{call, json_write};

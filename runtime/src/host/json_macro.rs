@@ -6,14 +6,14 @@
 use std::cell::RefCell;
 
 use rune::ast;
-use rune::macros::{quote, MacroContext, ToTokens, TokenStream};
+use rune::macros::{MacroContext, ToTokens, TokenStream, quote};
 use rune::runtime::{InstAddress, Memory, Output, VmResult};
-use rune::{compile, vm_try, ContextError, Module};
+use rune::{ContextError, Module, compile, vm_try};
 
 use super::json::Json;
 use super::json_build::Shapes;
 use super::{call, json_write};
-use crate::instrument::{read_json, JsonNode, Refusal};
+use crate::instrument::{JsonNode, Refusal, read_json};
 
 thread_local! {
     /// The shapes of the unit that this thread compiles.
@@ -170,11 +170,7 @@ fn push(stack: &mut dyn Memory, addr: InstAddress, count: usize, out: Output) ->
     VmResult::Ok(())
 }
 
-fn write(
-    text: &mut rune::alloc::Vec<u8>,
-    number: usize,
-    values: &[rune::runtime::Value],
-) -> VmResult<()> {
+fn write(text: &mut rune::alloc::Vec<u8>, number: usize, values: &[rune::runtime::Value]) -> VmResult<()> {
     let written = vm_try!(call::with_current(|call| {
         let Some(shape) = call.shapes.get(number) else {
             return VmResult::panic("this json! has no shape in its unit");

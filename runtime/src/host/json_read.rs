@@ -103,7 +103,9 @@ impl<'de> Visitor<'de> for Check<'_> {
         while map.next_key::<IgnoredAny>()?.is_some() {
             keys += 1;
             if keys > KEYS_PER_OBJECT {
-                return Err(de::Error::custom(format_args!("more than {KEYS_PER_OBJECT} keys in one object")));
+                return Err(de::Error::custom(format_args!(
+                    "more than {KEYS_PER_OBJECT} keys in one object"
+                )));
             }
             self.count()?;
             map.next_value_seed(deeper)?;
@@ -262,7 +264,12 @@ mod tests {
             (b"1e999".to_vec(), false),
             (b"-0.5e3".to_vec(), true),
         ] {
-            assert_eq!(check(&text).is_ok(), fine, "{}", String::from_utf8_lossy(&text[..text.len().min(40)]));
+            assert_eq!(
+                check(&text).is_ok(),
+                fine,
+                "{}",
+                String::from_utf8_lossy(&text[..text.len().min(40)])
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use rune::alloc::Vec as ScriptVec;
 use rune::runtime::{Object, OwnedTuple, TypeValue, Value, Vec as RuneVec, VmResult};
-use rune::{vm_try, TypeHash};
+use rune::{TypeHash, vm_try};
 
 use super::json::Json;
 use crate::fuel;
@@ -38,7 +38,9 @@ impl<'a> Writer<'a> {
     pub fn value(&mut self, value: &Value) -> VmResult<()> {
         vm_try!(fuel::charge(1));
         if self.depth > DEPTH {
-            return VmResult::panic("a value that is nested deeper than 128 levels cannot be written as JSON");
+            return VmResult::panic(
+                "a value that is nested deeper than 128 levels cannot be written as JSON",
+            );
         }
         self.depth += 1;
         vm_try!(self.value_inner(value));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rune::alloc::String as ScriptString;
 use rune::runtime::{Ref, Value, VmResult};
-use rune::{vm_try, Any, ContextError, Module};
+use rune::{Any, ContextError, Module, vm_try};
 
 use super::json::Json;
 use crate::fuel;

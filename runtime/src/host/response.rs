@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rune::runtime::{Ref, Value, VmResult};
-use rune::{vm_try, Any, ContextError, Module};
+use rune::{Any, ContextError, Module, vm_try};
 
 use super::json;
 use crate::fuel::{self, Stop};

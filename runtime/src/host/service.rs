@@ -17,10 +17,10 @@ use bytes::Bytes;
 use quotas::concurrency::Gate;
 use quotas::scope::ServiceName;
 use quotas::units::{Bytes as Size, InFlight};
-use rune::alloc::fmt::TryWrite;
 use rune::alloc::String as ScriptString;
+use rune::alloc::fmt::TryWrite;
 use rune::runtime::{Formatter, Object, Protocol, Ref, Value, VmResult};
-use rune::{vm_try, Any, ContextError, Module};
+use rune::{Any, ContextError, Module, vm_try};
 
 use super::call::{self, CallContext};
 use super::json::Json;
@@ -202,7 +202,12 @@ fn find(call: &Rc<CallContext>, name: &str) -> VmResult<Arc<Service>> {
     }
 }
 
-fn outgoing(method: http::Method, path: &str, body: Option<&Value>, options: Option<&Value>) -> VmResult<Outgoing> {
+fn outgoing(
+    method: http::Method,
+    path: &str,
+    body: Option<&Value>,
+    options: Option<&Value>,
+) -> VmResult<Outgoing> {
     let (body, content_type) = match body {
         Some(body) => vm_try!(encode(body)),
         None => (Bytes::new(), None),
@@ -249,7 +254,9 @@ fn apply(outgoing: &mut Outgoing, options: &Value) -> VmResult<()> {
                 for (name, value) in pairs {
                     match super::response::checked_header(&name, &value) {
                         Ok(name) if name != "host" => outgoing.headers.push((name, value)),
-                        Ok(name) => return VmResult::panic(format!("the header {name} is not a script's to set")),
+                        Ok(name) => {
+                            return VmResult::panic(format!("the header {name} is not a script's to set"));
+                        }
                         Err(refused) => return VmResult::panic(refused),
                     }
                 }
@@ -308,12 +315,9 @@ pub(super) fn module() -> Result<Module, ContextError> {
             })
             .build()?;
         module
-            .function(
-                with,
-                move |service: Ref<str>, path: Ref<str>, body: Value, options: Value| {
-                    send(service, outgoing(method.clone(), &path, Some(&body), Some(&options)))
-                },
-            )
+            .function(with, move |service: Ref<str>, path: Ref<str>, body: Value, options: Value| {
+                send(service, outgoing(method.clone(), &path, Some(&body), Some(&options)))
+            })
             .build()?;
     }
     Ok(module)

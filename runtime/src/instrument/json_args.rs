@@ -4,11 +4,11 @@
 //! itself (`host::json_macro`) turns the same tree into a shape and its values.
 
 use rune::ast::{self, Spanned};
-use rune::parse::Parser;
 use rune::macros::TokenStream;
+use rune::parse::Parser;
 
-use super::visit::{parser, Edits};
 use super::Refusal;
+use super::visit::{Edits, parser};
 
 /// What may stand in a `json!` argument.
 pub(crate) enum Node {
@@ -85,7 +85,9 @@ fn object(parser: &mut Parser<'_>) -> Result<Node, Refusal> {
                 "script.json",
                 "A key of `json!` is a string in double quotes",
             )
-            .hint("json!({ \"name\": name }); for keys that are only known when it runs use an object: #{}"));
+            .hint(
+                "json!({ \"name\": name }); for keys that are only known when it runs use an object: #{}",
+            ));
         };
         parser.parse::<ast::Colon>()?;
         fields.push((key, node(parser)?));
@@ -98,7 +100,12 @@ fn object(parser: &mut Parser<'_>) -> Result<Node, Refusal> {
 }
 
 /// Visits the expressions of a `json!` or `json_push!` call.
-pub(super) fn walk(edits: &mut Edits<'_>, call: &ast::MacroCall, target: bool, can_wait: bool) -> Result<(), Refusal> {
+pub(super) fn walk(
+    edits: &mut Edits<'_>,
+    call: &ast::MacroCall,
+    target: bool,
+    can_wait: bool,
+) -> Result<(), Refusal> {
     let (target, node) = read_all(&mut parser(&call.input, call), call, target)?;
     if let Some(target) = target {
         edits.expr(&target, can_wait)?;

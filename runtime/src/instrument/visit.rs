@@ -4,7 +4,7 @@ use rune::ast::{self, Spanned};
 use rune::macros::TokenStream;
 use rune::parse::Parser;
 
-use super::{json_args, range, Refusal};
+use super::{Refusal, json_args, range};
 
 /// A checkpoint in code that cannot wait.
 pub(super) const CHECKPOINT: &str = " ::callboard::__t();";

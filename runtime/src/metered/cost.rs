@@ -38,6 +38,22 @@ pub enum Cost {
 }
 
 impl Cost {
+    /// In words, for the reference.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Free => "nothing",
+            Self::One => "1",
+            Self::Copy | Self::CopyOf(_) => "bytes ÷ 64",
+            Self::Scan => "bytes ÷ 8",
+            Self::Count(_) => "elements ÷ 4",
+            Self::Slice => "bytes ÷ 64 for a range",
+            Self::Weigh | Self::Hash | Self::Key => "nodes",
+            Self::AsItGoes => "as it goes",
+        }
+    }
+}
+
+impl Cost {
     /// Charges for a call with these arguments.
     pub(super) fn charge(self, arguments: &[Value]) -> Result<(), VmError> {
         match self {

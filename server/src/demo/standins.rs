@@ -7,8 +7,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix_web::{web, App, HttpResponse, HttpServer};
-use serde_json::{json, Value};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use serde_json::{Value, json};
 
 /// Where each user left each film, in seconds.
 type Positions = Arc<Mutex<BTreeMap<String, BTreeMap<String, i64>>>>;
@@ -53,7 +53,8 @@ async fn user(user: web::Path<String>) -> HttpResponse {
         return HttpResponse::NotFound().finish();
     }
     let mut letters = user.chars();
-    let name: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    let name: String =
+        letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
     HttpResponse::Ok().json(json!({ "id": *user, "name": name, "plan": "family", "avatar": "owl" }))
 }
 
@@ -78,7 +79,11 @@ async fn resume(user: web::Path<String>, positions: web::Data<Positions>) -> Htt
     HttpResponse::Ok().json(json!({ "items": items }))
 }
 
-async fn leave(user: web::Path<String>, body: web::Json<Value>, positions: web::Data<Positions>) -> HttpResponse {
+async fn leave(
+    user: web::Path<String>,
+    body: web::Json<Value>,
+    positions: web::Data<Positions>,
+) -> HttpResponse {
     let (Some(title), Some(seconds)) = (body["title"].as_str(), body["seconds"].as_i64()) else {
         return HttpResponse::BadRequest().finish();
     };

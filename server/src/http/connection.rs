@@ -22,13 +22,7 @@ pub(super) fn watched<A, B>(
     timeouts: &Timeouts,
     places: Arc<Places>,
     app: A,
-) -> impl ServiceFactory<
-    TcpStream,
-    Config = (),
-    Response = (),
-    Error = DispatchError,
-    InitError = (),
-> + use<A, B>
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<A, B>
 where
     A: IntoServiceFactory<B, actix_http::Request> + 'static,
     B: ServiceFactory<
@@ -56,10 +50,7 @@ where
             Some((Guarded::new(stream, bounds, place), Some(peer)))
         });
         std::future::ready(guarded.ok_or_else(|| {
-            DispatchError::Io(io::Error::new(
-                io::ErrorKind::ConnectionRefused,
-                "too many connections",
-            ))
+            DispatchError::Io(io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections"))
         }))
     })
     .and_then(http)

@@ -13,11 +13,11 @@ mod head;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_server::{Server, ServerBuilder};
-use actix_web::{web, App, HttpRequest, HttpResponse};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use actors::lane::{Incoming, Lane};
 use actors::node::Node;
 use actors::routes::Found;
@@ -65,10 +65,8 @@ pub fn serve(socket: TcpListener, door: &DeviceDoor) -> io::Result<Server> {
     let server: ServerBuilder = Server::build().workers(workers).shutdown_timeout(drain).disable_signals();
     let server = server.listen("device", socket, move || {
         let index = door.threads.fetch_add(1, Ordering::Relaxed);
-        let thread = web::Data::new(Thread {
-            lane: Lane::open(&door.node, index),
-            config: Arc::clone(&door.config),
-        });
+        let thread =
+            web::Data::new(Thread { lane: Lane::open(&door.node, index), config: Arc::clone(&door.config) });
         let app = App::new().app_data(thread).default_service(web::to(handle));
         watched(&timeouts, Arc::clone(&places), app)
     })?;

@@ -60,7 +60,10 @@ pub async fn ready(door: web::Data<AdminDoor>, request: HttpRequest) -> Result<H
 pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpResponse, ProblemError> {
     // They name the endpoints of every team.
     if !matches!(caller.narrowed(None), Ok(None)) {
-        return Err(ProblemError::of("auth.forbidden", "a token that is bound to a team does not see the metrics"));
+        return Err(ProblemError::of(
+            "auth.forbidden",
+            "a token that is bound to a team does not see the metrics",
+        ));
     }
     let shared = door.node.shared();
     let lanes = tokio::time::timeout(LANES_WAIT, shared.lanes.snapshot());

@@ -7,12 +7,12 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use actors::node::{Node, NodeConfig};
+use actors::storage::Store;
 use actors::storage::embedded::Embedded;
 use actors::storage::scylla::Scylla;
-use actors::storage::Store;
 use runtime::codec::SigningKeys;
 use runtime::compile_child::{Compiler, CompilerConfig};
-use tokio::signal::unix::{signal, SignalKind};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::doors::Doors;
 use super::warden::Told;

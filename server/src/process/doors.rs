@@ -64,7 +64,8 @@ fn bind(name: &str, address: SocketAddr) -> io::Result<TcpListener> {
         let error = io::Error::from(error);
         io::Error::new(error.kind(), format!("the {name} door cannot be bound to {address}: {error}"))
     };
-    let family = if address.is_ipv4() { rustix::net::AddressFamily::INET } else { rustix::net::AddressFamily::INET6 };
+    let family =
+        if address.is_ipv4() { rustix::net::AddressFamily::INET } else { rustix::net::AddressFamily::INET6 };
     let socket = rustix::net::socket_with(
         family,
         rustix::net::SocketType::STREAM,

@@ -4,14 +4,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderValue, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use quotas::concurrency::Place;
 
-use super::super::call::{time_left, CallContext};
+use super::super::call::{CallContext, time_left};
 use super::{Answer, Outgoing, Service, ServiceError};
 
 /// How often a request may come through a callboard before it is taken for a loop.
@@ -94,12 +94,20 @@ async fn exchange(service: &Service, request: http::Request<Full<Bytes>>) -> Res
         .map_err(|error| ServiceError::new("unreachable", name, unreachable(service, &error)))?;
     let (head, body) = answer.into_parts();
     if head.headers.contains_key(CONTENT_ENCODING) {
-        return Err(ServiceError::new("protocol", name, "it answered with a content encoding that was not asked for"));
+        return Err(ServiceError::new(
+            "protocol",
+            name,
+            "it answered with a content encoding that was not asked for",
+        ));
     }
     let max = usize::try_from(service.response_max.get()).unwrap_or(usize::MAX);
     let body = Limited::new(body, max).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            ServiceError::new("too_large", name, format!("its answer is larger than {}", service.response_max))
+            ServiceError::new(
+                "too_large",
+                name,
+                format!("its answer is larger than {}", service.response_max),
+            )
         } else {
             ServiceError::new("protocol", name, "its answer ended early")
         }

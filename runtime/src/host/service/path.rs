@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use percent_encoding::{utf8_percent_encode, AsciiSet, NON_ALPHANUMERIC};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The longest path with its query, in bytes.
 const LONGEST: usize = 4 * 1024;
@@ -27,7 +27,8 @@ impl FromStr for ServiceUrl {
     type Err = ServiceUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let uri: http::Uri = text.parse().map_err(|_| ServiceUrlError("a service's url must be a valid address"))?;
+        let uri: http::Uri =
+            text.parse().map_err(|_| ServiceUrlError("a service's url must be a valid address"))?;
         if uri.scheme_str() != Some("http") {
             return Err(ServiceUrlError("a service's url must begin with http://"));
         }
@@ -65,7 +66,9 @@ impl ServiceUrl {
             return refused("must begin with one /");
         }
         if path.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\' || byte == b'#') {
-            return refused("holds a space, a control character, a backslash or a #: encode it with callboard::url::encode");
+            return refused(
+                "holds a space, a control character, a backslash or a #: encode it with callboard::url::encode",
+            );
         }
         let (only_path, query) = path.split_once('?').unwrap_or((path, ""));
         for segment in only_path.split('/').skip(1) {
@@ -82,9 +85,11 @@ impl ServiceUrl {
         }
         let ascii = |text: &str| -> String {
             text.chars()
-                .map(|letter| {
-                    if letter.is_ascii() { letter.to_string() } else { encode(&letter.to_string()) }
-                })
+                .map(
+                    |letter| {
+                        if letter.is_ascii() { letter.to_string() } else { encode(&letter.to_string()) }
+                    },
+                )
                 .collect()
         };
         let mut target = format!("{}{}", self.prefix, ascii(only_path));
@@ -119,9 +124,28 @@ mod tests {
     fn a_path_never_leaves_its_service() {
         let url: ServiceUrl = "http://127.0.0.1:9001/v1/".parse().unwrap();
         for path in [
-            "", "users", "//evil/", "/../x", "/..", "/.", "/%2e%2e/x", "/%2E./x", "/a/..%2fb", "/a%2f..%2fb",
-            "/a\\b", "/a%5cb", "/a#b", "/a b", "/a\r\nHost: evil", "/a%0d%0aHost:x", "http://evil/", "@evil/",
-            "/a//b", "/a\0", "/\u{7f}", "/a%00",
+            "",
+            "users",
+            "//evil/",
+            "/../x",
+            "/..",
+            "/.",
+            "/%2e%2e/x",
+            "/%2E./x",
+            "/a/..%2fb",
+            "/a%2f..%2fb",
+            "/a\\b",
+            "/a%5cb",
+            "/a#b",
+            "/a b",
+            "/a\r\nHost: evil",
+            "/a%0d%0aHost:x",
+            "http://evil/",
+            "@evil/",
+            "/a//b",
+            "/a\0",
+            "/\u{7f}",
+            "/a%00",
         ] {
             assert!(url.join(path).is_err(), "{path:?} gave {:?}", url.join(path));
         }

@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, MessageBody};
-use actix_web::http::header::{HeaderName, HeaderValue, ALLOW, CONTENT_TYPE};
-use actix_web::http::StatusCode;
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use actors::lane::{Answered, CallFailure};
 use actors::routes::EndpointEntry;
 use api::Problem;
@@ -63,7 +63,8 @@ fn script(answer: Response, permit: Permit) -> HttpResponse {
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)));
     }
     for (name, value) in answer.headers {
-        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes())) else {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes()))
+        else {
             continue;
         };
         if name == CONTENT_TYPE {

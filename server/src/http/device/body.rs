@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::CONTENT_ENCODING;
-use actix_web::{web, HttpRequest};
+use actix_web::{HttpRequest, web};
 use api::Problem;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;

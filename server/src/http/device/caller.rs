@@ -63,7 +63,8 @@ fn is_id(text: &str) -> bool {
 fn client(req: &HttpRequest, config: &Config) -> Box<[u8]> {
     let peer = req.peer_addr().map(|peer| peer.ip());
     let trusted = peer.is_some_and(|peer| config.client_key.trusts(peer));
-    if trusted && let ClientKeySource::Header(name) = &config.client_key.source
+    if trusted
+        && let ClientKeySource::Header(name) = &config.client_key.source
         && let Some(key) = req.headers().get(name)
     {
         return key.as_bytes().into();

@@ -211,7 +211,11 @@ mod tests {
             let watch = watch();
             watch.phase.set(Phase::Handled);
             watch.stalled.set(Some((start, taken)));
-            assert_eq!(watch.is_too_long(start + Duration::from_secs(seconds)), over, "{taken} in {seconds} s");
+            assert_eq!(
+                watch.is_too_long(start + Duration::from_secs(seconds)),
+                over,
+                "{taken} in {seconds} s"
+            );
         }
     }
 }
