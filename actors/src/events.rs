@@ -9,6 +9,8 @@ use quotas::scope::{EndpointId, RevisionNumber, Scope, ScriptId};
 use runtime::bundle::BundleHash;
 use runtime::host::call::{Level, LogLine};
 
+use crate::lane::CallFailure;
+
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty),* } = $text:literal, $level:ident;)*) => {
         /// Something that happened.
@@ -194,6 +196,27 @@ pub(crate) fn script_said(
     }
     if dropped > 0 {
         tracing::warn!(target: "script", %endpoint, %revision, request, dropped, "lines dropped");
+    }
+}
+
+/// Tells its owner why a call gave no answer; they find it by the request's id.
+pub(crate) fn call_failed(
+    endpoint: &EndpointId,
+    revision: RevisionNumber,
+    request: &str,
+    failure: &CallFailure,
+) {
+    let code = failure.code();
+    match failure {
+        CallFailure::Script(failure) => {
+            tracing::info!(%endpoint, %revision, request, code, detail = %failure, "call failed");
+        }
+        CallFailure::Unit { detail, .. } => {
+            tracing::warn!(%endpoint, %revision, request, code, detail, "unit not loaded");
+        }
+        CallFailure::Refused(_) | CallFailure::Lost => {
+            tracing::info!(%endpoint, %revision, request, code, "call not run");
+        }
     }
 }
 

@@ -146,19 +146,26 @@ impl Lane {
         let request_id = Arc::clone(&incoming.request_id);
         let (result, cost) = match self.attempt(entry, incoming).await {
             Ok(outcome) => {
-                events::script_said(
-                    &entry.id,
-                    entry.revision,
-                    &request_id,
-                    &outcome.log,
-                    outcome.log_dropped,
-                );
+                if self.0.stats.borrow_mut().may_log(&entry.id, outcome.log.len(), unix_ms()) {
+                    events::script_said(
+                        &entry.id,
+                        entry.revision,
+                        &request_id,
+                        &outcome.log,
+                        outcome.log_dropped,
+                    );
+                }
                 (outcome.result.map_err(CallFailure::Script), outcome.cost)
             }
             Err(failure) => (Err(failure), Cost::default()),
         };
         let code = result.as_ref().map_or_else(CallFailure::code, |_| "ok");
         self.0.stats.borrow_mut().ran(&entry.id, code, started.elapsed(), &cost);
+        if let Err(failure) = &result
+            && self.0.stats.borrow_mut().may_log(&entry.id, 1, unix_ms())
+        {
+            events::call_failed(&entry.id, entry.revision, &request_id, failure);
+        }
         Answered { result, revision: entry.revision, cost, permit, warning }
     }
 

@@ -33,6 +33,10 @@ pub struct EndpointStats {
     pub longest_gap: Duration,
     /// How many are under way.
     pub in_flight: u64,
+    /// Lines of its log that were too many for a second.
+    pub lines_dropped: u64,
+    /// The second that lines are counted in, and how many it has had.
+    lines: (u64, u32),
 }
 
 impl EndpointStats {
@@ -45,7 +49,23 @@ impl EndpointStats {
             running: Duration::ZERO,
             longest_gap: Duration::ZERO,
             in_flight: 0,
+            lines_dropped: 0,
+            lines: (0, 0),
         }
+    }
+
+    /// Room for that many lines of the log, in this second; what is too much is counted.
+    fn room(&mut self, lines: u32, second: u64) -> bool {
+        if self.lines.0 != second {
+            self.lines = (second, 0);
+        }
+        let fits = self.lines.1.saturating_add(lines) <= LINES_A_SECOND;
+        if fits {
+            self.lines.1 += lines;
+        } else {
+            self.lines_dropped += u64::from(lines);
+        }
+        fits
     }
 
     /// Calls that ended, refused ones too.
@@ -63,8 +83,12 @@ impl EndpointStats {
         self.running += other.running;
         self.longest_gap = self.longest_gap.max(other.longest_gap);
         self.in_flight += other.in_flight;
+        self.lines_dropped += other.lines_dropped;
     }
 }
+
+/// Lines of the log that an endpoint may write in a second, on each thread.
+const LINES_A_SECOND: u32 = 100;
 
 /// What one lane counted.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +113,12 @@ impl LaneStats {
         stats.fuel = stats.fuel.saturating_add(cost.fuel.get());
         stats.running += cost.running;
         stats.longest_gap = stats.longest_gap.max(cost.longest_gap);
+    }
+
+    /// Whether so many lines of an endpoint's log are written now: a script that floods the log costs its
+    /// own lines and nobody else's.
+    pub(crate) fn may_log(&mut self, endpoint: &EndpointId, lines: usize, unix_ms: u64) -> bool {
+        lines == 0 || self.of(endpoint).room(u32::try_from(lines).unwrap_or(u32::MAX), unix_ms / 1_000)
     }
 
     /// Sets how many calls are under way now.

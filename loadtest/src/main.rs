@@ -1,2 +1,55 @@
-//! The harness.
-fn main() {}
+//! The program `loadtest`: what callboard costs beside plain Rust that does the same jobs.
+//!
+//! Invariant: it knows the server only from outside, as a process that it starts and an address that it
+//! calls. Not here: tests of what is right (`tests`).
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+
+mod baseline;
+
+mod upstream;
+
+mod serving;
+
+/// Measures callboard.
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compare a server with plain actix-web, job by job. It needs the programs as a release builds them:
+    ///
+    ///   cargo build --release --workspace --bins
+    ///   target/release/loadtest bench
+    #[command(verbatim_doc_comment)]
+    Bench(bench::Options),
+    /// The same jobs in plain Rust, which `bench` starts
+    #[command(hide = true)]
+    Baseline(baseline::Options),
+    /// The services behind, which `bench` starts
+    #[command(hide = true)]
+    Upstream,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Bench(options) => bench::run(&options),
+        Command::Baseline(options) => baseline::run(&options),
+        Command::Upstream => upstream::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{ADMIN_TOKEN_VARIABLE, Config};
@@ -22,7 +23,7 @@ const LOG_VARIABLE: &str = "CALLBOARD_LOG";
 /// # Errors
 /// It could not start.
 pub fn run(config: &Config) -> anyhow::Result<()> {
-    start_log();
+    let _log = start_log();
     let doors = bind(config)?;
     let greeting = Greeting::of(config, &doors)?;
     on_runtime(async {
@@ -37,7 +38,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 /// # Errors
 /// It could not start.
 pub fn run_demo(config: &Config) -> anyhow::Result<()> {
-    start_log();
+    let _log = start_log();
     let doors = bind(config)?;
     let greeting = Greeting::of(config, &doors)?;
     let services = demo::services()?;
@@ -104,13 +105,17 @@ fn child_arguments(added: &[OsString]) -> Vec<OsString> {
     ours.chain(added.iter().cloned()).collect()
 }
 
-/// Structured logs on standard error: text for a person, JSON for a collector.
-pub fn start_log() {
+/// Structured logs on standard error: text for a person, JSON for a collector. What is in the queue is
+/// written when what this returns is dropped.
+pub fn start_log() -> WorkerGuard {
     use std::io::IsTerminal;
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Lines that nobody takes are dropped: a log that blocks would stop the threads that serve.
+    let (writer, flushed_at_the_end) = tracing_appender::non_blocking(std::io::stderr());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // A program that runs inside of a test may have a log already.
     let _ = if std::io::stderr().is_terminal() { log.try_init() } else { log.json().try_init() };
+    flushed_at_the_end
 }
 
 /// What the person who started the server reads.

@@ -5,3 +5,7 @@ pub mod cassandra;
 pub mod server;
 
 pub mod device;
+
+pub mod service;
+
+pub mod wait;

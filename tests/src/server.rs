@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use api::client::Upload;
 use api::{Client, ClientError, DeployAnswer};
 use runtime::bundle::Bundle;
+use rustix::process::{kill_process, Pid, Signal};
 
 /// The token that every server of a test is told.
 pub const TOKEN: &str = "a-token-for-tests-only";
@@ -27,6 +28,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// `demo` instead of `serve`.
     pub demo: bool,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A server.
@@ -67,6 +70,7 @@ impl Server {
             .args(&options.arguments)
             .env("CALLBOARD_ADMIN_TOKEN", TOKEN)
             .env("NO_COLOR", "1")
+            .envs(options.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut warden = command.spawn().expect("the program starts");
@@ -146,10 +150,31 @@ impl Server {
         self.client().upload(team, script, archive.into(), &Upload::default()).await
     }
 
-    /// Ends the warden and the child at once, as a power cut would.
+    /// Ends the warden and the child at once, as a power cut would, and returns when nothing of them runs.
     pub fn kill(&mut self) {
+        let children = children(self.warden.id());
         let _ = self.warden.kill();
+        children.iter().for_each(|child| signal(*child, Signal::KILL));
         let _ = self.warden.wait();
+        // The child is not ours to wait for, and what it holds is free only when it is gone.
+        let until = Instant::now() + PATIENCE;
+        while children.iter().any(|child| runs(*child)) {
+            assert!(Instant::now() < until, "a killed child still runs");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Tells it to stop, and to finish before what it has begun.
+    pub fn stop(&self) {
+        signal(self.warden.id(), Signal::TERM);
+    }
+
+    /// How it ended, when it has.
+    ///
+    /// # Panics
+    /// The system does not know the process.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.warden.try_wait().expect("the warden was started here")
     }
 
     /// The serving child's process.
@@ -160,9 +185,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.warden.id()).ok().and_then(rustix::process::Pid::from_raw);
-        if let (Some(pid), Ok(None)) = (pid, self.warden.try_wait()) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        if let Ok(None) = self.warden.try_wait() {
+            self.stop();
             let until = Instant::now() + Duration::from_secs(5);
             while Instant::now() < until && matches!(self.warden.try_wait(), Ok(None)) {
                 std::thread::yield_now();
@@ -171,6 +195,19 @@ impl Drop for Server {
         }
         self.kill();
     }
+}
+
+/// Sends a signal to a process, which may be gone.
+pub fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Whether a process runs; one that has ended and was not waited for does not.
+pub fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 /// The processes whose parent is `pid`.

@@ -35,7 +35,7 @@ pub fn serving_child(config: Config) -> Result<Exit, Failure> {
         Ok(doors) => doors,
         Err(error) => return Err(Failure::failed(error)),
     };
-    serve::start_log();
+    let _log = serve::start_log();
     done(child::run(config, doors))
 }
 

@@ -7,7 +7,7 @@ use actix_server::Server;
 use actix_web::App;
 
 use super::connection::watched;
-use super::guard::Places;
+use super::guard::{Closing, Places};
 use super::manage::{AdminDoor, configure};
 use crate::config::Config;
 
@@ -18,7 +18,12 @@ const CONNECTIONS: u32 = 512;
 ///
 /// # Errors
 /// The socket cannot be used.
-pub fn serve(socket: TcpListener, door: AdminDoor, config: &Config) -> io::Result<Server> {
+pub fn serve(
+    socket: TcpListener,
+    door: AdminDoor,
+    config: &Config,
+    closing: Closing,
+) -> io::Result<Server> {
     let timeouts = config.timeouts.clone();
     let drain = timeouts.drain.as_secs().max(1);
     let places = Places::new(CONNECTIONS, CONNECTIONS);
@@ -26,7 +31,7 @@ pub fn serve(socket: TcpListener, door: AdminDoor, config: &Config) -> io::Resul
     let server = server.listen("admin", socket, move || {
         let door = door.clone();
         let app = App::new().configure(move |routes| configure(routes, door));
-        watched(&timeouts, places.clone(), app)
+        watched(&timeouts, places.clone(), closing.clone(), app)
     })?;
     Ok(server.run())
 }

@@ -14,13 +14,14 @@ use actix_rt::net::TcpStream;
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 
-use super::guard::{Bounds, Guarded, Places};
+use super::guard::{Bounds, Closing, Guarded, Places};
 use crate::config::Timeouts;
 
 /// A watched connection that speaks HTTP/1.1 to an application.
 pub(super) fn watched<A, B>(
     timeouts: &Timeouts,
     places: Arc<Places>,
+    closing: Closing,
     app: A,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<A, B>
 where
@@ -47,7 +48,7 @@ where
         let guarded = stream.peer_addr().ok().and_then(|peer| {
             let place = places.take(peer.ip())?;
             stream.set_nodelay(true).ok()?;
-            Some((Guarded::new(stream, bounds, place), Some(peer)))
+            Some((Guarded::new(stream, bounds, closing.clone(), place), Some(peer)))
         });
         std::future::ready(guarded.ok_or_else(|| {
             DispatchError::Io(io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections"))

@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use actix_http::ConnectionType;
 use actix_server::{Server, ServerBuilder};
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use actors::lane::{Incoming, Lane};
@@ -25,7 +26,7 @@ use api::Problem;
 use runtime::host::request::Request;
 
 use super::connection::watched;
-use super::guard::{Places, Watch};
+use super::guard::{Closing, Places, Watch};
 use super::problem;
 use crate::config::Config;
 use caller::Caller;
@@ -36,13 +37,14 @@ use head::DeviceHead;
 pub struct DeviceDoor {
     node: Node,
     config: Arc<Config>,
+    closing: Closing,
     threads: Arc<AtomicUsize>,
 }
 
 impl DeviceDoor {
     /// A door for this node.
-    pub fn new(node: Node, config: Arc<Config>) -> Self {
-        Self { node, config, threads: Arc::default() }
+    pub fn new(node: Node, config: Arc<Config>, closing: Closing) -> Self {
+        Self { node, config, closing, threads: Arc::default() }
     }
 }
 
@@ -50,6 +52,7 @@ impl DeviceDoor {
 struct Thread {
     lane: Lane,
     config: Arc<Config>,
+    closing: Closing,
 }
 
 /// Serves devices on a socket, one thread a core.
@@ -65,10 +68,13 @@ pub fn serve(socket: TcpListener, door: &DeviceDoor) -> io::Result<Server> {
     let server: ServerBuilder = Server::build().workers(workers).shutdown_timeout(drain).disable_signals();
     let server = server.listen("device", socket, move || {
         let index = door.threads.fetch_add(1, Ordering::Relaxed);
-        let thread =
-            web::Data::new(Thread { lane: Lane::open(&door.node, index), config: Arc::clone(&door.config) });
+        let thread = web::Data::new(Thread {
+            lane: Lane::open(&door.node, index),
+            config: Arc::clone(&door.config),
+            closing: door.closing.clone(),
+        });
         let app = App::new().app_data(thread).default_service(web::to(handle));
-        watched(&timeouts, Arc::clone(&places), app)
+        watched(&timeouts, Arc::clone(&places), door.closing.clone(), app)
     })?;
     Ok(server.run())
 }
@@ -78,6 +84,10 @@ async fn handle(req: HttpRequest, payload: web::Payload, thread: web::Data<Threa
     let caller = Caller::of(&req, &thread.config);
     let mut response = serve_call(&req, payload, &thread, &caller).await.unwrap_or_else(|refused| *refused);
     caller.mark(&mut response);
+    if thread.closing.has_begun() {
+        // So that the device's next call goes to a node that stays.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     drop(handling);
     response
 }
@@ -119,5 +129,5 @@ async fn serve_call(
         hops: caller.hops,
     };
     let answered = thread.lane.run(&entry, admitted, incoming).await;
-    Ok(answer::of(&entry, answered, &caller.request_id))
+    Ok(answer::of(answered))
 }

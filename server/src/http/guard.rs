@@ -8,6 +8,7 @@
 //! Invariant: a connection that is not served within these bounds costs its place in the count and its
 //! buffers, never a permit, and it is closed.
 
+mod closing;
 mod places;
 mod watch;
 
@@ -20,6 +21,7 @@ use std::task::{Context, Poll, ready};
 use actix_rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub use closing::Closing;
 pub use places::{Place, Places};
 pub use watch::{Bounds, Watch};
 
@@ -33,8 +35,8 @@ pub struct Guarded {
 
 impl Guarded {
     /// Takes a connection under watch.
-    pub fn new(io: TcpStream, bounds: Bounds, place: Place) -> Self {
-        Self { io, watch: Watch::begin(bounds), _place: place }
+    pub fn new(io: TcpStream, bounds: Bounds, closing: Closing, place: Place) -> Self {
+        Self { io, watch: Watch::begin(bounds, closing), _place: place }
     }
 
     /// Its watch, for whoever handles its requests.

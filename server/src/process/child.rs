@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use actors::error::StoreError;
 use actors::node::{Node, NodeConfig};
 use actors::storage::Store;
 use actors::storage::embedded::Embedded;
@@ -19,6 +20,7 @@ use super::warden::Told;
 use crate::config::{Config, StoreConfig};
 use crate::http::auth::Tokens;
 use crate::http::device::DeviceDoor;
+use crate::http::guard::Closing;
 use crate::http::manage::AdminDoor;
 use crate::http::{admin, device};
 
@@ -45,8 +47,10 @@ async fn serve(config: Config, doors: Doors) -> anyhow::Result<()> {
         tell(&Told::Token(token.reveal().to_owned()))?;
     }
     let admin_door = AdminDoor::new(node.clone(), config.clone(), Arc::new(tokens));
-    let admin = admin::serve(doors.admin, admin_door, &config)?;
-    let device = device::serve(doors.device, &DeviceDoor::new(node.clone(), config.clone()))?;
+    let (device_closing, admin_closing) = (Closing::default(), Closing::default());
+    let admin = admin::serve(doors.admin, admin_door, &config, admin_closing.clone())?;
+    let device_door = DeviceDoor::new(node.clone(), config.clone(), device_closing.clone());
+    let device = device::serve(doors.device, &device_door)?;
     let device_handle = device.handle();
     let admin_handle = admin.handle();
     actix_rt::spawn(admin);
@@ -59,7 +63,10 @@ async fn serve(config: Config, doors: Doors) -> anyhow::Result<()> {
         () = orphaned() => {}
     }
     node.drain().await;
+    device_closing.begin();
     device_handle.stop(true).await;
+    // Until here it answered that the node is about to stop.
+    admin_closing.begin();
     admin_handle.stop(true).await;
     Ok(())
 }
@@ -85,10 +92,12 @@ fn tell(told: &Told) -> io::Result<()> {
 }
 
 async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(match &config.store {
-        StoreConfig::Embedded => Arc::new(Embedded::open(&config.data).await?),
-        StoreConfig::Cql(cql) => Arc::new(Scylla::connect(cql.clone()).await?),
-    })
+    let opened: Result<Arc<dyn Store>, StoreError> = match &config.store {
+        StoreConfig::Embedded => Embedded::open(&config.data).await.map(|store| Arc::new(store) as _),
+        StoreConfig::Cql(cql) => Scylla::connect(cql.clone()).await.map(|store| Arc::new(store) as _),
+    };
+    // With its code, by which scripts that start a server tell the reasons apart.
+    opened.map_err(|error| anyhow::anyhow!("{error} ({})", error.code()))
 }
 
 fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {

@@ -7,8 +7,7 @@ use actix_http::body::{BodySize, MessageBody};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
-use actors::lane::{Answered, CallFailure};
-use actors::routes::EndpointEntry;
+use actors::lane::Answered;
 use api::Problem;
 use bytes::Bytes;
 use quotas::concurrency::Permit;
@@ -38,12 +37,11 @@ impl MessageBody for Held {
 }
 
 /// The answer to a call that was let in.
-pub(super) fn of(entry: &EndpointEntry, answered: Answered, request_id: &str) -> HttpResponse {
+pub(super) fn of(answered: Answered) -> HttpResponse {
     let Answered { result, revision, permit, warning, .. } = answered;
     let mut response = match result {
         Ok(answer) => script(answer, permit),
         Err(failure) => {
-            told(entry, revision.get(), request_id, &failure);
             let failed = problem::failed(&failure);
             problem::respond(failed.for_device())
         }
@@ -77,21 +75,6 @@ fn script(answer: Response, permit: Permit) -> HttpResponse {
         return response.finish();
     }
     response.body(Held { body: answer.body, _permit: permit })
-}
-
-/// The owner finds a failure by the request's id.
-fn told(entry: &EndpointEntry, revision: u64, request_id: &str, failure: &CallFailure) {
-    match failure {
-        CallFailure::Script(failure) => tracing::info!(
-            endpoint = %entry.id, revision, request_id, code = failure.code(), detail = %failure, "call failed"
-        ),
-        CallFailure::Unit { code, detail } => tracing::warn!(
-            endpoint = %entry.id, revision, request_id, code, detail, "unit not loaded"
-        ),
-        CallFailure::Refused(_) | CallFailure::Lost => tracing::info!(
-            endpoint = %entry.id, revision, request_id, code = failure.code(), "call refused"
-        ),
-    }
 }
 
 /// 405, with what the path does answer.

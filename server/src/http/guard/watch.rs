@@ -5,10 +5,14 @@ use std::rc::{Rc, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::closing::Closing;
+
 /// How often a thread looks at its connections.
 const TICK: Duration = Duration::from_millis(250);
 /// An answer that is not taken is waited for so long before its rate counts.
 const WRITE_GRACE: Duration = Duration::from_secs(2);
+/// How long a connection may be quiet when its door is about to shut: longer than a request is on its way.
+const CLOSING_IDLE: Duration = Duration::from_secs(1);
 
 /// How long a connection may take for what.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +39,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Watch {
     bounds: Bounds,
+    closing: Closing,
     phase: Cell<Phase>,
     since: Cell<Instant>,
     /// Since when the other end takes nothing or little of an answer, and how much it took since.
@@ -56,9 +61,10 @@ fn now() -> Instant {
 
 impl Watch {
     /// Begins to watch a connection of this thread.
-    pub(super) fn begin(bounds: Bounds) -> Rc<Self> {
+    pub(super) fn begin(bounds: Bounds, closing: Closing) -> Rc<Self> {
         let watch = Rc::new(Self {
             bounds,
+            closing,
             phase: Cell::new(Phase::Idle),
             since: Cell::new(Instant::now()),
             stalled: Cell::new(None),
@@ -93,6 +99,10 @@ impl Watch {
     }
 
     pub(super) fn bytes_went(&self, count: usize) {
+        if self.phase.get() == Phase::Idle {
+            // An answer that is being taken is no quiet connection, however long it takes.
+            self.since.set(now());
+        }
         if let Some((since, taken)) = self.stalled.get() {
             let taken = taken + count as u64;
             // Taken fast enough: the count begins anew, so that an old burst excuses no new stall.
@@ -122,6 +132,10 @@ impl Watch {
         let slow_taker = self.stalled.get().is_some_and(|(since, taken)| !self.rate_holds(since, taken, now));
         slow_taker
             || match self.phase.get() {
+                // One that still takes its answer is not quiet.
+                Phase::Idle if self.closing.has_begun() && self.stalled.get().is_none() => {
+                    passed > self.bounds.idle.min(CLOSING_IDLE)
+                }
                 Phase::Idle => passed > self.bounds.idle,
                 Phase::Head => passed > self.bounds.head,
                 Phase::Handled => false,
@@ -179,6 +193,7 @@ mod tests {
     fn watch() -> Watch {
         Watch {
             bounds: Bounds { head: Duration::from_secs(5), idle: Duration::from_secs(30), min_rate: 1000 },
+            closing: Closing::default(),
             phase: Cell::new(Phase::Idle),
             since: Cell::new(Instant::now()),
             stalled: Cell::new(None),
@@ -202,6 +217,17 @@ mod tests {
             let at = watch.since.get() + Duration::from_secs(seconds);
             assert_eq!(watch.is_too_long(at), over, "{phase:?} after {seconds} s");
         }
+    }
+
+    #[test]
+    fn a_quiet_connection_is_let_go_when_its_door_is_about_to_shut() {
+        let watch = watch();
+        let at = watch.since.get() + Duration::from_secs(2);
+        assert!(!watch.is_too_long(at));
+        watch.closing.begin();
+        assert!(watch.is_too_long(at));
+        watch.phase.set(Phase::Handled);
+        assert!(!watch.is_too_long(at), "who is being served stays");
     }
 
     #[test]

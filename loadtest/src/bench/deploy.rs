@@ -1,0 +1,34 @@
+//! Deploys the script with the jobs, as any tool would: an archive through the admin plane.
+
+use api::Client;
+use api::client::Upload;
+
+use super::program::{Program, TOKEN};
+
+const FILES: [(&str, &str); 2] = [
+    ("callboard.toml", include_str!("../script/callboard.toml")),
+    ("main.rn", include_str!("../script/main.rn")),
+];
+
+/// Deploys the jobs; they serve when this is done.
+///
+/// # Errors
+/// What the server answered.
+pub async fn deploy(server: &Program) -> anyhow::Result<()> {
+    let client = Client::new(server.admin.parse()?)
+        .with_token(TOKEN)
+        .ok_or_else(|| anyhow::anyhow!("the token has characters that no token has"))?;
+    client.upload("bench", "jobs", archive()?.into(), &Upload::default()).await?;
+    Ok(())
+}
+
+fn archive() -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, text) in FILES {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, path, text.as_bytes())?;
+    }
+    archive.into_inner()
+}

@@ -1,0 +1,143 @@
+//! The load: a closed loop, so many connections that are kept and each call again when they were answered.
+//!
+//! Invariant: every answer is compared with the expected bytes, and all calls of a run have ended when the
+//! processor time is read again, so that it is the time of exactly these calls.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use futures_util::future::try_join_all;
+use hdrhistogram::Histogram;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::cpu::{self, ProcessId};
+use super::reply;
+
+/// An answer that takes longer fails the run.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is called and how.
+#[derive(Debug)]
+pub struct Load {
+    address: SocketAddr,
+    request: String,
+    expected: String,
+    connections: usize,
+}
+
+/// What a run measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Run {
+    /// Calls that were answered as expected: all.
+    pub requests: u64,
+    /// How long it took.
+    pub wall: Duration,
+    /// The serving process's time on processors.
+    pub cpu: Duration,
+    /// Half of the answers came within.
+    pub p50: Duration,
+    /// Of a hundred, all but one.
+    pub p99: Duration,
+}
+
+impl Run {
+    /// Requests in a second.
+    pub fn rate(&self) -> f64 {
+        self.requests as f64 / self.wall.as_secs_f64()
+    }
+
+    /// Microseconds of processor time for a request.
+    pub fn cpu_each(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.requests as f64
+    }
+
+    /// How much of one processor the server used.
+    pub fn busy(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.wall.as_secs_f64()
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (requests, rate, cpu) = (self.requests, self.rate(), self.cpu_each());
+        write!(
+            f,
+            "{requests:>8} requests  {rate:>8.0}/s  {cpu:>7.2} µs CPU each  p50 {:.2?}  p99 {:.2?}",
+            self.p50, self.p99
+        )
+    }
+}
+
+impl Load {
+    /// A load on a path of a server, `http://127.0.0.1:1234`.
+    ///
+    /// # Errors
+    /// That is no address.
+    pub fn new(server: &str, path: &str, expected: &str, connections: usize) -> anyhow::Result<Self> {
+        let authority = server.strip_prefix("http://").unwrap_or(server);
+        let address = authority.parse().with_context(|| format!("{server} is no address"))?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\n\r\n");
+        Ok(Self { address, request, expected: expected.to_owned(), connections })
+    }
+
+    /// Calls for so long, and then until the last call was answered.
+    ///
+    /// # Errors
+    /// A call was not answered as expected.
+    pub async fn run(&self, time: Duration, serving: ProcessId) -> anyhow::Result<Run> {
+        let mut streams = Vec::with_capacity(self.connections);
+        for _ in 0..self.connections {
+            let stream = TcpStream::connect(self.address).await.context("connecting")?;
+            stream.set_nodelay(true)?;
+            streams.push(stream);
+        }
+        let before = cpu::used(serving)?;
+        let began = Instant::now();
+        let parts =
+            try_join_all(streams.iter_mut().map(|stream| self.connection(stream, began + time))).await?;
+        let wall = began.elapsed();
+        let cpu = cpu::used(serving)?.saturating_sub(before);
+        let mut all = histogram()?;
+        for part in &parts {
+            all.add(part)?;
+        }
+        ensure!(!all.is_empty(), "nothing was called");
+        let at = |quantile| Duration::from_nanos(all.value_at_quantile(quantile));
+        Ok(Run { requests: all.len(), wall, cpu, p50: at(0.5), p99: at(0.99) })
+    }
+
+    async fn connection(&self, stream: &mut TcpStream, until: Instant) -> anyhow::Result<Histogram<u64>> {
+        let mut took = histogram()?;
+        let mut read = Vec::with_capacity(16 * 1024);
+        loop {
+            let began = Instant::now();
+            if began >= until {
+                return Ok(took);
+            }
+            tokio::time::timeout(PATIENCE, self.call(stream, &mut read)).await.context("no answer")??;
+            took.saturating_record(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+
+    async fn call(&self, stream: &mut TcpStream, read: &mut Vec<u8>) -> anyhow::Result<()> {
+        read.clear();
+        stream.write_all(self.request.as_bytes()).await?;
+        loop {
+            ensure!(stream.read_buf(read).await? > 0, "the server closed the connection");
+            let Some(found) = reply::find(read).map_err(anyhow::Error::msg)? else { continue };
+            let body = &read[found.body..found.end];
+            if found.status != 200 || body != self.expected.as_bytes() || found.end != read.len() {
+                bail!("answered {} {}", found.status, String::from_utf8_lossy(body));
+            }
+            return Ok(());
+        }
+    }
+}
+
+/// From a microsecond to the longest patience, three digits.
+fn histogram() -> anyhow::Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?)
+}

@@ -1,0 +1,231 @@
+//! The doors against clients that speak slowly, ambiguously or with evil intent, over sockets of their own.
+
+mod doors {
+    pub mod colliding;
+    pub mod slow;
+    pub mod smuggled;
+    pub mod wire;
+}
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use doors::slow::{self, Ending};
+use doors::wire::{Wire, address_of, answers};
+use doors::{colliding, smuggled};
+use tests::device::Device;
+use tests::server::{Options, Server};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_callboard-under-test");
+/// What a loaded machine may add to the time at which a bound is seen to.
+const MARGIN: Duration = Duration::from_secs(4);
+
+fn start(settings: &[&str]) -> Server {
+    let arguments = settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]).collect();
+    Server::start_with(PROGRAM, Options { arguments, ..Options::default() })
+}
+
+/// Calls the neighbour, on the connection that it keeps and on a new one in turn; says how long each took.
+async fn call(server: &Server, until: impl Fn(usize) -> bool) -> Vec<Duration> {
+    let kept = Device::of(&server.device);
+    let mut took = Vec::new();
+    while !until(took.len()) {
+        let device = if took.len().is_multiple_of(2) { kept.clone() } else { Device::of(&server.device) };
+        let began = Instant::now();
+        let reply = device.get("/good/hello").await;
+        took.push(began.elapsed());
+        assert_eq!((reply.status, reply.body.as_str()), (200, "Hello"), "call {}", took.len());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    took
+}
+
+fn p99(took: &mut [Duration]) -> Duration {
+    took.sort();
+    took[took.len() * 99 / 100]
+}
+
+#[tokio::test]
+async fn slow_connections_cost_their_neighbours_nothing_and_are_closed_in_time() {
+    let server = start(&[
+        "timeouts.head=2s",
+        "timeouts.idle=4s",
+        "timeouts.body=3s",
+        "timeouts.connections_per_address=10000",
+        // So that the slow are let in and closed for being slow, not for being many.
+        "limits.team.concurrency=2000",
+        "limits.team.rate=50000/s",
+        "limits.team.burst=50000",
+        "limits.rate=50000/s",
+        "limits.burst=5000",
+    ]);
+    let child = server.child_pid();
+    let many = "[endpoint.limits]\nconcurrency = 1_000\n";
+    server.deploy("good/hello", "pub fn main(request) { `Hello` }").await.expect("the neighbour is deployed");
+    server.deploy_with("slow/taker", many, slow::TAKER).await.expect("the taker is deployed");
+    server.deploy_with("big/answer", slow::LARGE_LIMITS, slow::LARGE).await.expect("the large one is deployed");
+    let whole = Device::of(&server.device).get("/big/answer").await;
+    assert_eq!((whole.status, whole.body.len()), (200, slow::LARGE_BYTES));
+
+    let calm = p99(&mut call(&server, |calls| calls == 300).await);
+
+    // The slow live on a thread of their own, so that it is the server that is measured and not the test.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let address = address_of(&server.device);
+    let crowd = std::thread::spawn({
+        let is_over = Arc::clone(&is_over);
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let endings = runtime.block_on(slow::crowd(address));
+            is_over.store(true, Ordering::Relaxed);
+            endings
+        }
+    });
+    let operator = async {
+        let (client, mut asked) = (server.client(), 0);
+        while !is_over.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            client.live().await.expect("the admin door lives");
+            client.whoami().await.expect("the admin door answers");
+            assert!(began.elapsed() < MARGIN, "the admin door took {:?}", began.elapsed());
+            asked += 1;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        asked
+    };
+    let (mut took, asked) = tokio::join!(call(&server, |_| is_over.load(Ordering::Relaxed)), operator);
+    let endings = crowd.join().expect("the crowd ended");
+
+    println!("calm p99 {calm:?}, among the slow {:?} of {} calls", p99(&mut took), took.len());
+    assert!(asked >= 20, "the admin door was asked {asked} times");
+    assert!(took.len() >= 100, "the neighbour was called {} times", took.len());
+    assert!(p99(&mut took) <= 10 * calm + Duration::from_millis(50), "{:?} against {calm:?}", p99(&mut took));
+    let wrong: Vec<String> = endings.iter().filter_map(Ending::fault).collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), endings.len(), wrong[..wrong.len().min(20)].join("\n"));
+    for (kind, count) in slow::CROWD {
+        let lives = endings.iter().filter(|ending| ending.kind == kind).map(|ending| ending.lived);
+        println!("{kind:?}: {:?} to {:?}", lives.clone().min(), lives.clone().max());
+        assert_eq!(lives.count(), count, "{kind:?}");
+    }
+    assert_eq!(Device::of(&server.device).post("/slow/taker", "12345").await.body, "5", "the taker goes on");
+    assert_eq!(server.child_pid(), child, "the serving process was never replaced");
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_and_another_address_has_its_own() {
+    const PLACES: usize = 20;
+    let server = start(&["timeouts.connections_per_address=20"]);
+    server.deploy("good/hello", "pub fn main(request) { `Hello` }").await.expect("it is deployed");
+    let address = address_of(&server.device);
+    let hello = b"GET /good/hello HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    let mut held = Vec::new();
+    for _ in 0..PLACES {
+        let mut wire = Wire::connect(address).await;
+        wire.send(hello).await.expect("it is let in");
+        assert_eq!(wire.one_answer().await.expect("it is answered").status, 200);
+        held.push(wire);
+    }
+    for place in 0..PLACES {
+        let began = Instant::now();
+        let mut wire = Wire::connect(address).await;
+        // It may be closed before anything can be said.
+        let _ = wire.send(hello).await;
+        let heard = wire.until_closed(MARGIN).await.expect("one too many is closed");
+        assert!(heard.is_empty(), "{place}: {}", String::from_utf8_lossy(&heard));
+        assert!(began.elapsed() < Duration::from_secs(1), "{place} was closed after {:?}", began.elapsed());
+    }
+    let other = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), 0);
+    let mut stranger = Wire::connect_from(other, address).await;
+    stranger.send(hello).await.expect("another address is let in");
+    assert_eq!(stranger.one_answer().await.expect("it is answered").status, 200);
+    server.client().whoami().await.expect("the admin door answers");
+
+    for wire in &mut held {
+        wire.send(hello).await.expect("who was there first stays");
+        assert_eq!(wire.one_answer().await.expect("it is answered").status, 200);
+    }
+    drop(held.pop());
+    let until = Instant::now() + MARGIN;
+    loop {
+        let mut wire = Wire::connect(address).await;
+        let _ = wire.send(hello).await;
+        if wire.one_answer().await.is_some_and(|answer| answer.status == 200) {
+            break;
+        }
+        assert!(Instant::now() < until, "a place that was given back is taken again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn no_request_hides_in_another() {
+    let server = start(&["timeouts.head=2s", "timeouts.idle=2s", "timeouts.body=2s"]);
+    server.deploy("good/hello", "pub fn main(request) { `Hello` }").await.expect("it is deployed");
+    server.deploy("good/echo", "pub fn main(request) { request.text()? }").await.expect("it is deployed");
+    let hidden = format!("pub fn main(request) {{ `{}` }}", smuggled::MARK);
+    server.deploy("good/hidden", &hidden).await.expect("it is deployed");
+    let address = address_of(&server.device);
+
+    // What is looked for is found where it is asked for openly.
+    let heard = smuggled::say(address, smuggled::OPEN.as_bytes()).await;
+    let open = answers(&heard).expect("two answers");
+    assert_eq!(open.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200]);
+    assert_eq!(open[1].body, smuggled::MARK);
+
+    let mut wrong = Vec::new();
+    for case in smuggled::cases() {
+        let heard = smuggled::say(address, &case.bytes).await;
+        let text = String::from_utf8_lossy(&heard);
+        match answers(&heard) {
+            Ok(answers) => {
+                let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+                if answers.len() != 1 || !statuses.iter().all(|status| case.expected.contains(status)) {
+                    wrong.push(format!("{}: {statuses:?}, expected {:?}: {text}", case.name, case.expected));
+                }
+            }
+            Err(why) => wrong.push(format!("{}: {why}: {text}", case.name)),
+        }
+        if text.contains(smuggled::MARK) {
+            wrong.push(format!("{}: the hidden request was answered: {text}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(Device::of(&server.device).get("/good/hello").await.body, "Hello");
+}
+
+#[tokio::test]
+async fn keys_that_collide_under_a_hash_without_a_key_cost_what_others_cost() {
+    const RUNS: usize = 15;
+
+    let (ordinary, evil) = (colliding::ordinary(), colliding::colliding());
+    colliding::check(&ordinary, &evil);
+
+    let server = start(&[]);
+    let limits = "[endpoint.limits]\nbody = \"8MiB\"\nmemory = \"16MiB\"\nfuel = 50_000_000\ndeadline = \"10s\"\n";
+    let main = "pub fn main(request) { let object = request.json()?.value(); `${object.len()}` }";
+    server.deploy_with("good/keys", limits, main).await.expect("it is deployed");
+    let device = Device::of(&server.device);
+    let bodies = [&ordinary, &evil].map(|keys| colliding::object(keys));
+    let mut took = [Vec::new(), Vec::new()];
+    for run in 0..=RUNS {
+        for (body, took) in bodies.iter().zip(&mut took) {
+            let began = Instant::now();
+            let reply = device.post("/good/keys", body.clone()).await;
+            let time = began.elapsed();
+            assert_eq!((reply.status, reply.body), (200, colliding::KEYS.to_string()));
+            // The first of each warms up.
+            if run > 0 {
+                took.push(time);
+            }
+        }
+    }
+    let [ordinary, evil] = took.map(|mut took| {
+        took.sort();
+        took[RUNS / 2]
+    });
+    println!("ordinary keys {ordinary:?}, colliding keys {evil:?}");
+    assert!(evil <= 3 * ordinary, "{evil:?} against {ordinary:?}");
+}
