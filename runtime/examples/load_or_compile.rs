@@ -67,15 +67,15 @@ fn median(mut times: Vec<Duration>) -> Duration {
 /// A script of many functions that call each other, with loops, matches and closures.
 fn generated() -> Bundle {
     let manifest = "team = \"t\"\nscript = \"s\"\n[[endpoint]]\npath = \"/x\"\nhandler = \"main::main\"\n";
-    let mut main = String::from("pub fn main(request) { f0(request.query(\"n\"), 3) }\n");
+    let mut main = String::from("pub fn main(request) { step0(request.query(\"n\"), 3) }\n");
     for n in 0..FUNCTIONS {
         let next = (n + 1) % FUNCTIONS;
         let _ = writeln!(
             main,
-            "fn f{n}(name, depth) {{\n    if depth == 0 {{\n        return #{{ id: {n}, name: name }};\n    }}\n    \
+            "fn step{n}(name, depth) {{\n    if depth == 0 {{\n        return #{{ id: {n}, name: name }};\n    }}\n    \
              let sum = 0;\n    for i in 0..depth {{\n        sum += match i % 3 {{ 0 => {n}, 1 => i * 2, _ => 1 }};\n    \
              }}\n    let add = |x| x + sum;\n    json!({{ \"n\": add({n}), \"text\": `row ${{name}} {n}`, \
-             \"next\": f{next}(name, depth - 1) }})\n}}"
+             \"next\": step{next}(name, depth - 1) }})\n}}"
         );
     }
     let files: BTreeMap<BundlePath, Arc<[u8]>> = [("callboard.toml", manifest), ("main.rn", main.as_str())]

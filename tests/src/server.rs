@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use api::client::Upload;
 use api::{Client, ClientError, DeployAnswer};
 use runtime::bundle::Bundle;
-use rustix::process::{kill_process, Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The token that every server of a test is told.
 pub const TOKEN: &str = "a-token-for-tests-only";

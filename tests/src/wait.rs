@@ -9,7 +9,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 /// There is none within the limit.
-pub async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> (T, Duration) {
+pub async fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> (T, Duration) {
     let began = Instant::now();
     loop {
         if let Some(answer) = look().await {

@@ -166,8 +166,8 @@ async fn who_may_not_is_told_so_and_what_is_not_theirs_is_not_there() {
         ("an operator", &operator, "POST /v1/tokens", vec![JSON], token.into(), forbidden),
         ("an operator", &operator, "GET /v1/tokens", vec![], vec![], forbidden),
         ("an operator", &operator, "DELETE /v1/tokens/aaaaaaaa", vec![], vec![], forbidden),
-        ("a stranger", &radio, "POST /v1/scripts/tv/home/revisions", vec![TAR], archive, (404, "script.unknown")),
-        ("a stranger", &radio, "PUT /v1/switches/script:tv/home", vec![JSON], OFF.into(), forbidden),
+        ("one of radio", &radio, "POST /v1/scripts/tv/home/revisions", vec![TAR], archive, (404, "script.unknown")),
+        ("one of radio", &radio, "PUT /v1/switches/script:tv/home", vec![JSON], OFF.into(), forbidden),
     ] {
         let raw = client.raw(ask(line, &headers, body)).await.expect("an answer");
         wrong.extend(house.unlike(&format!("{name}: {line}"), &raw, status, code, ""));
@@ -276,7 +276,7 @@ async fn a_request_that_makes_no_sense_is_told_what_in_it() {
         (&tv, all, vec![JSON], r#"{"state":"off","raeson":"x"}"#, 400, INVALID, "`raeson`"),
         (&tv, all, vec![JSON], r#"{"state":"on","reason":"x"}"#, 400, INVALID, "`on`"),
         (&tv, all, vec![JSON], r#"{"state":"off","reason":" "}"#, 400, INVALID, "1 to 1000"),
-        (&tv, all, vec![JSON], r#"{"state":"off","reason":"x","until":"soon"}"#, 400, INVALID, "soon"),
+        (&tv, all, vec![JSON], r#"{"state":"off","reason":"x","until":"soon"}"#, 400, INVALID, "year"),
         (&tv, all, vec![JSON], r#"{"state":"off","reason":"x","until":"2001-01-01T00:00:00Z"}"#, 400, INVALID, ""),
         (&tv, all, vec![JSON], &long, 400, INVALID, "1 to 1000"),
         (&tv, all, vec![JSON], &large, 413, "request.too_large", "64KiB"),
@@ -428,7 +428,10 @@ async fn a_route_belongs_to_one_and_its_owner_is_told_only_to_who_may_see_it() {
     let archive = bundle("tv/home", manifest, "pub fn main(request) { `mine` }").to_archive();
     let dry = Upload { dry_run: true, ..Upload::default() };
     let wide = tv.upload("tv", "home", archive.into(), &dry).await;
-    println!("a wider pattern: {wide:?}");
+    let Err(ClientError::Problem(wide)) = wide else { panic!("{wide:?}") };
+    assert_eq!((wide.status, wide.code.as_str()), (409, "route.conflict"));
+    assert_eq!(wide.detail.as_deref(), Some("GET /radio/{any} is answered by another script"));
+    assert!(!serde_json::to_string(&*wide).expect("a problem").contains("hush"), "{wide:?}");
     let hush = Device::of(&house.server.device).get("/radio/hush").await;
     assert_eq!((hush.status, hush.body.as_str()), (200, house.secret()));
     let history = house.server.client().revisions("tv", "home", &List::default()).await.expect("the history");

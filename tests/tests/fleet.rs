@@ -164,14 +164,13 @@ async fn after_it_is_back(fleet: &Fleet) {
     })
     .await;
     println!("it is on again after {took:?}");
-    let (deployed, took) = until("a deploy is taken again", BACK, async || {
-        match deploy(two, "back again").await {
+    let (deployed, took) =
+        until("a deploy is taken again", BACK, async || match deploy(two, "back again").await {
             Ok(deployed) => Some(deployed),
             Err(ClientError::Problem(problem)) if problem.code.starts_with("store.") => None,
             Err(error) => panic!("{error:?}"),
-        }
-    })
-    .await;
+        })
+        .await;
     println!("revision {} is deployed after {took:?}", deployed.revision.number);
     for (name, server) in fleet.both() {
         println!("{name} serves it after {:?}", answers(server, "back again", FOLLOWS + MARGIN).await);

@@ -50,8 +50,7 @@ fn manifest() -> String {
              services = [\"{service}\"]\n[endpoint.limits]\n{LIMITS}\n"
         )
     };
-    let (waits, hangs) =
-        (endpoint(WAITS_PATH, "slow", "waits"), endpoint(HANGS_PATH, "silent", "hangs"));
+    let (waits, hangs) = (endpoint(WAITS_PATH, "slow", "waits"), endpoint(HANGS_PATH, "silent", "hangs"));
     format!("[endpoint.limits]\n{LIMITS}\n{waits}{hangs}")
 }
 
@@ -120,7 +119,8 @@ async fn a_flipped_switch_lets_no_call_in_after_50_ms_and_ends_those_that_run() 
 async fn check(server: &Server, silent: &Service, case: &Case) {
     let Case { scope, touches } = case;
     let touched = |path: &str| touches.contains(&path);
-    let hammer = Hammer::start(&server.device, &[(HELLO_PATH, HELLO), (WAITS_PATH, WAITS), (OTHER_PATH, OTHER)]);
+    let hammer =
+        Hammer::start(&server.device, &[(HELLO_PATH, HELLO), (WAITS_PATH, WAITS), (OTHER_PATH, OTHER)]);
     silent.hold();
     let hanging: Vec<_> = (0..HANGING).map(|_| hang(Device::of(&server.device))).collect();
     until("the calls hang", PATIENCE, async || (silent.waiting() == HANGING).then_some(())).await;
@@ -141,7 +141,9 @@ async fn check(server: &Server, silent: &Service, case: &Case) {
             let is_known = match &*call.code {
                 "" => call.status == 200,
                 // A call that was stopped had been let in.
-                "switch.off" | "switch.killed" => touched(path) && call.status == 503 && call.answered >= asked,
+                "switch.off" | "switch.killed" => {
+                    touched(path) && call.status == 503 && call.answered >= asked
+                }
                 _ => false,
             };
             assert!(is_known, "{scope}: {call:?}");
@@ -180,7 +182,8 @@ async fn check(server: &Server, silent: &Service, case: &Case) {
     server.client().switch_on(scope, Some("enough"), false).await.unwrap();
     silent.answer();
     let device = Device::of(&server.device);
-    for (path, body) in [(HELLO_PATH, "hello"), (WAITS_PATH, "ok"), (HANGS_PATH, "ok"), (OTHER_PATH, "other")] {
+    for (path, body) in [(HELLO_PATH, "hello"), (WAITS_PATH, "ok"), (HANGS_PATH, "ok"), (OTHER_PATH, "other")]
+    {
         let reply = device.get(path).await;
         assert_eq!((reply.status, &*reply.body), (200, body), "{scope}: {path} is on again");
     }

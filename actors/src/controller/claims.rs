@@ -25,7 +25,8 @@ pub(super) fn check(routes: &Routes, script: &ScriptId, manifest: &Manifest) -> 
             let method = spec.methods.iter().find(|method| entry.spec.methods.contains(method));
             let method = method.map_or("", |method| method.as_str());
             return Err(ControlError::RouteConflict {
-                pattern: format!("{method} {}", entry.spec.path),
+                // What was asked for: what it runs into may be another team's, and theirs to tell.
+                pattern: format!("{method} {}", spec.path),
                 owner: Some(entry.id.script.clone()),
             });
         }

@@ -93,7 +93,9 @@ impl Report {
     fn job(&self, job: &Job, out: &mut String) {
         let head = ["requests/s", "CPU µs/req", "busy %", "p50 µs", "p99 µs"];
         let _ = write!(out, "\n{:<24}", job.name);
-        head.iter().for_each(|title| drop(write!(out, " {title:>12}")));
+        for title in head {
+            let _ = write!(out, " {title:>12}");
+        }
         out.push('\n');
         for line in job.ways.iter().map(|way| self.line(job, way)) {
             let _ = writeln!(

@@ -18,12 +18,7 @@ const CONNECTIONS: u32 = 512;
 ///
 /// # Errors
 /// The socket cannot be used.
-pub fn serve(
-    socket: TcpListener,
-    door: AdminDoor,
-    config: &Config,
-    closing: Closing,
-) -> io::Result<Server> {
+pub fn serve(socket: TcpListener, door: AdminDoor, config: &Config, closing: Closing) -> io::Result<Server> {
     let timeouts = config.timeouts.clone();
     let drain = timeouts.drain.as_secs().max(1);
     let places = Places::new(CONNECTIONS, CONNECTIONS);

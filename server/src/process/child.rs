@@ -5,6 +5,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actors::error::StoreError;
 use actors::node::{Node, NodeConfig};
@@ -28,6 +29,10 @@ use crate::http::{admin, device};
 const COMPILE: &str = "compile-child";
 /// The id that the node's own key signs with.
 const KEY: u8 = 1;
+/// How long connections without a call have to be let go.
+const LET_GO: Duration = Duration::from_secs(2);
+/// How often is looked whether calls are alive.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Serves until it is told to stop.
 ///
@@ -64,11 +69,23 @@ async fn serve(config: Config, doors: Doors) -> anyhow::Result<()> {
     }
     node.drain().await;
     device_closing.begin();
-    device_handle.stop(true).await;
+    let left = calls_ended(&node, config.timeouts.drain).await;
+    // Dropping the wait takes nothing back: the doors shut all the same.
+    let _ = tokio::time::timeout(left.max(LET_GO), device_handle.stop(true)).await;
     // Until here it answered that the node is about to stop.
     admin_closing.begin();
-    admin_handle.stop(true).await;
+    let _ = tokio::time::timeout(LET_GO, admin_handle.stop(true)).await;
     Ok(())
+}
+
+/// Waits until no call is alive, or all of this time is over; answers how much of it is left. The door stays open
+/// meanwhile: who comes is told that the node is about to stop, and not left waiting at the socket.
+async fn calls_ended(node: &Node, drain: Duration) -> Duration {
+    let until = Instant::now() + drain;
+    while node.shared().node.gate.in_flight() > 0 && Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+    }
+    until.saturating_duration_since(Instant::now())
 }
 
 /// Ends when the warden is gone: it keeps our standard input open as long as it lives.

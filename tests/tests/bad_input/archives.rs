@@ -179,6 +179,10 @@ pub fn wrong() -> Vec<Wrong> {
     let names: Vec<String> = (0..1_000).map(|number| format!("{number}.rn")).collect();
     let many: Vec<Entry<'_>> = names.iter().map(|name| (b'0', name.as_str(), &b""[..])).collect();
     add("too many files", TAR, with(&many), plain("bundle.too_many_files"));
+    // Not so small when packed that it would be taken for a bomb.
+    let contents = noise(64 * names.len());
+    let many: Vec<Entry<'_>> =
+        names.iter().zip(contents.chunks(64)).map(|(name, noise)| (b'0', name.as_str(), noise)).collect();
     add("too many files, packed", GZIP, gzip(&with(&many)), plain("bundle.too_many_files"));
     let large = noise((1 << 20) + 1);
     add("a file that is too large", TAR, with(&[(b'0', "a", &large)]), plain("bundle.file_too_large"));
@@ -221,14 +225,14 @@ pub fn wrong() -> Vec<Wrong> {
 
     // Scripts.
     let script = |text: &str| sources(MANIFEST, text);
-    let at = |line, column, excerpt| Finding {
-        code: "script.compile",
+    let at = |code, line, column, excerpt| Finding {
+        code,
         place: Some(("main.rn", line, column, excerpt)),
         hint: "",
     };
-    add("a missing value", TAR, script("pub fn main(request) {\n    let x = ;\n}\n"), at(2, 13, "let x = ;"));
-    add("an unknown name", TAR, script("pub fn main(request) {\n    requst\n}\n"), at(2, 5, "requst"));
-    add("no end", TAR, script("pub fn main(request) {\n"), plain("script.compile"));
+    add("a missing value", TAR, script("pub fn main(request) {\n    let x = ;\n}\n"), at("script.syntax", 2, 13, "let x = ;"));
+    add("an unknown name", TAR, script("pub fn main(request) {\n    requst\n}\n"), at("script.compile", 2, 5, "requst"));
+    add("no end", TAR, script("pub fn main(request) {\n"), at("script.unbalanced", 1, 22, "main(request) {"));
     add("a script that is no text", TAR, {
         tar(&[(b'0', "callboard.toml", MANIFEST.as_bytes()), (b'0', "main.rn", b"pub fn \xff\xfe")])
     }, plain("script.not_utf8"));

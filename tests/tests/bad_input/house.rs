@@ -19,15 +19,15 @@ use callboard::Response;
 
 pub fn main(request) {
     if request.query("fall") is String {
-        return request.json()?["key"];
-    }
-    if request.query("read") is String {
-        return match request.json() {
+        request.json()?["key"]
+    } else if request.query("read") is String {
+        match request.json() {
             Ok(json) => Response::json(json),
             Err(error) => Response::text(`no: ${error}`).with_status(422),
-        };
+        }
+    } else {
+        `at home`
     }
-    `at home`
 }
 "#;
 

@@ -41,7 +41,8 @@ impl Hammer {
         let each = paths.iter().flat_map(|(path, count)| std::iter::repeat_n(*path, *count));
         let connections = each
             .map(|path| {
-                let (stop, answered, address) = (Arc::clone(&stop), Arc::clone(&answered), address.to_owned());
+                let (stop, answered, address) =
+                    (Arc::clone(&stop), Arc::clone(&answered), address.to_owned());
                 tokio::spawn(async move {
                     let mut connection = connect(&address).await;
                     let mut calls = Vec::new();
