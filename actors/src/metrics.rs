@@ -40,7 +40,8 @@ pub struct EndpointStats {
 }
 
 impl EndpointStats {
-    fn new(endpoint: Option<EndpointId>) -> Self {
+    /// Nothing was counted yet.
+    pub fn new(endpoint: Option<EndpointId>) -> Self {
         Self {
             endpoint,
             outcomes: BTreeMap::new(),

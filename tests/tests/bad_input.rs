@@ -94,7 +94,8 @@ async fn what_is_no_http_is_ended() {
             ("a path that is too long", long_path.as_bytes()),
         ] {
             let address = door.strip_prefix("http://").expect("an address");
-            let mut stream = tokio::net::TcpStream::connect(address).await.expect("the door takes connections");
+            let mut stream =
+                tokio::net::TcpStream::connect(address).await.expect("the door takes connections");
             // The server may have heard enough before all was said, and then end by reset.
             let _ = stream.write_all(bytes).await;
             let mut heard = Vec::new();
@@ -132,7 +133,10 @@ async fn who_may_not_is_told_so_and_what_is_not_theirs_is_not_there() {
         (Some("Basic dXNlcjpwYXNz"), "auth.missing"),
         (Some("Bearer x"), "auth.invalid"),
         (Some("Bearer a-token-for-tests-onlx"), "auth.invalid"),
-        (Some("Bearer cb_aaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), "auth.invalid"),
+        (
+            Some("Bearer cb_aaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            "auth.invalid",
+        ),
     ] {
         let headers: Vec<_> = header.map(|value| ("authorization", value)).into_iter().collect();
         let raw = nobody.raw(ask(whoami, &headers, "")).await.expect("an answer");
@@ -166,7 +170,14 @@ async fn who_may_not_is_told_so_and_what_is_not_theirs_is_not_there() {
         ("an operator", &operator, "POST /v1/tokens", vec![JSON], token.into(), forbidden),
         ("an operator", &operator, "GET /v1/tokens", vec![], vec![], forbidden),
         ("an operator", &operator, "DELETE /v1/tokens/aaaaaaaa", vec![], vec![], forbidden),
-        ("one of radio", &radio, "POST /v1/scripts/tv/home/revisions", vec![TAR], archive, (404, "script.unknown")),
+        (
+            "one of radio",
+            &radio,
+            "POST /v1/scripts/tv/home/revisions",
+            vec![TAR],
+            archive,
+            (404, "script.unknown"),
+        ),
         ("one of radio", &radio, "PUT /v1/switches/script:tv/home", vec![JSON], OFF.into(), forbidden),
     ] {
         let raw = client.raw(ask(line, &headers, body)).await.expect("an answer");
@@ -277,16 +288,56 @@ async fn a_request_that_makes_no_sense_is_told_what_in_it() {
         (&tv, all, vec![JSON], r#"{"state":"on","reason":"x"}"#, 400, INVALID, "`on`"),
         (&tv, all, vec![JSON], r#"{"state":"off","reason":" "}"#, 400, INVALID, "1 to 1000"),
         (&tv, all, vec![JSON], r#"{"state":"off","reason":"x","until":"soon"}"#, 400, INVALID, "year"),
-        (&tv, all, vec![JSON], r#"{"state":"off","reason":"x","until":"2001-01-01T00:00:00Z"}"#, 400, INVALID, ""),
+        (
+            &tv,
+            all,
+            vec![JSON],
+            r#"{"state":"off","reason":"x","until":"2001-01-01T00:00:00Z"}"#,
+            400,
+            INVALID,
+            "",
+        ),
         (&tv, all, vec![JSON], &long, 400, INVALID, "1 to 1000"),
         (&tv, all, vec![JSON], &large, 413, "request.too_large", "64KiB"),
         (&tv, all, vec![JSON, ("content-encoding", "gzip")], OFF, 415, "request.media_type", "Encoding"),
         (&tv, all, vec![], OFF, 415, "request.media_type", "application/json"),
         (&admin, "POST /v1/tokens", vec![JSON], r#"{"role":"root","note":""}"#, 400, INVALID, "`root`"),
-        (&admin, "POST /v1/tokens", vec![JSON], r#"{"role":"viewer","note":"","teem":"tv"}"#, 400, INVALID, "`teem`"),
-        (&admin, "POST /v1/tokens", vec![JSON], r#"{"role":"viewer","note":"","team":"../x"}"#, 400, INVALID, "../x"),
-        (&admin, "POST /v1/tokens", vec![JSON], r#"{"role":"admin","note":"","team":"tv"}"#, 400, INVALID, "all teams"),
-        (&admin, "POST /v1/tokens", vec![JSON], r#"{"role":"viewer","note":"a\nb"}"#, 400, INVALID, "one line"),
+        (
+            &admin,
+            "POST /v1/tokens",
+            vec![JSON],
+            r#"{"role":"viewer","note":"","teem":"tv"}"#,
+            400,
+            INVALID,
+            "`teem`",
+        ),
+        (
+            &admin,
+            "POST /v1/tokens",
+            vec![JSON],
+            r#"{"role":"viewer","note":"","team":"../x"}"#,
+            400,
+            INVALID,
+            "../x",
+        ),
+        (
+            &admin,
+            "POST /v1/tokens",
+            vec![JSON],
+            r#"{"role":"admin","note":"","team":"tv"}"#,
+            400,
+            INVALID,
+            "all teams",
+        ),
+        (
+            &admin,
+            "POST /v1/tokens",
+            vec![JSON],
+            r#"{"role":"viewer","note":"a\nb"}"#,
+            400,
+            INVALID,
+            "one line",
+        ),
         (&admin, "DELETE /v1/tokens/none", vec![], "", 404, "token.unknown", ""),
         // Where it goes and comes from.
         (&tv, "GET /v1/whoami", vec![("host", "evil.example")], "", 421, "host.refused", "allowed_hosts"),
@@ -310,10 +361,42 @@ async fn a_request_that_makes_no_sense_is_told_what_in_it() {
         (&tv, "GET /v1/scripts/tv/home/revisions/x", vec![], "", 400, scope, "`x`"),
         (&tv, "GET /v1/scripts/tv/home/revisions/99999999999999999999", vec![], "", 400, scope, ""),
         (&tv, "GET /v1/scripts/tv/home/revisions/9", vec![], "", 404, "revision.unknown", "tv/home@9"),
-        (&tv, "GET /v1/scripts/tv/home/revisions/1/files/none.rn", vec![], "", 404, "resource.unknown", "none.rn"),
-        (&tv, "GET /v1/scripts/tv/home/revisions/1/files/../main.rn", vec![], "", 404, "resource.unknown", ""),
-        (&tv, "GET /v1/scripts/tv/home/revisions/1/files//etc/passwd", vec![], "", 404, "resource.unknown", ""),
-        (&tv, "GET /v1/scripts/tv/home/revisions/1/files/%2e%2e%2fx", vec![], "", 404, "resource.unknown", ""),
+        (
+            &tv,
+            "GET /v1/scripts/tv/home/revisions/1/files/none.rn",
+            vec![],
+            "",
+            404,
+            "resource.unknown",
+            "none.rn",
+        ),
+        (
+            &tv,
+            "GET /v1/scripts/tv/home/revisions/1/files/../main.rn",
+            vec![],
+            "",
+            404,
+            "resource.unknown",
+            "",
+        ),
+        (
+            &tv,
+            "GET /v1/scripts/tv/home/revisions/1/files//etc/passwd",
+            vec![],
+            "",
+            404,
+            "resource.unknown",
+            "",
+        ),
+        (
+            &tv,
+            "GET /v1/scripts/tv/home/revisions/1/files/%2e%2e%2fx",
+            vec![],
+            "",
+            404,
+            "resource.unknown",
+            "",
+        ),
         (&tv, "GET /v1/endpoints/tv/home/none", vec![], "", 404, "endpoint.unknown", "tv/home/none"),
         (&tv, "GET /v1/endpoints/tv/home/../../x", vec![], "", 404, "resource.unknown", ""),
         (&tv, "GET /v1/decisions/none", vec![], "", 404, "decision.unknown", ""),
@@ -340,7 +423,15 @@ async fn a_request_that_makes_no_sense_is_told_what_in_it() {
         (&tv, revisions, vec![], "", 415, "request.media_type", "x-tar"),
         (&tv, "POST /v1/scripts/tv/home/revisions?wait=some", vec![TAR], &archive, 400, INVALID, "`some`"),
         (&tv, "POST /v1/scripts/tv/home/revisions?timeout=10", vec![TAR], &archive, 400, INVALID, "`10`"),
-        (&tv, "POST /v1/scripts/tv/home/revisions?activate=perhaps", vec![TAR], &archive, 400, INVALID, "`perhaps`"),
+        (
+            &tv,
+            "POST /v1/scripts/tv/home/revisions?activate=perhaps",
+            vec![TAR],
+            &archive,
+            400,
+            INVALID,
+            "`perhaps`",
+        ),
         (&tv, &tag, vec![TAR], &archive, 400, INVALID, "`tag`"),
         (&tv, &message, vec![TAR], &archive, 400, INVALID, "`message`"),
         (&tv, revisions, vec![TAR, ("idempotency-key", "\"")], &archive, 400, "idempotency.invalid", ""),
@@ -349,7 +440,13 @@ async fn a_request_that_makes_no_sense_is_told_what_in_it() {
         let raw = client.raw(ask(line, &headers, body.to_owned())).await;
         let line = &line[..line.len().min(90)];
         match raw {
-            Ok(raw) => wrong.extend(house.unlike(&format!("{line} {headers:?} {body:.60}"), &raw, status, code, says)),
+            Ok(raw) => wrong.extend(house.unlike(
+                &format!("{line} {headers:?} {body:.60}"),
+                &raw,
+                status,
+                code,
+                says,
+            )),
             Err(error) => wrong.push(format!("{line}: {error}")),
         }
     }
@@ -357,7 +454,9 @@ async fn a_request_that_makes_no_sense_is_told_what_in_it() {
     let stale = tv.activate("tv", "home", "\"999\"", &stale, false, api::client::Wait::Node).await;
     let present = admin.active("tv", "home").await.expect("it stands somewhere");
     match stale {
-        Err(ClientError::Problem(problem)) => assert_eq!(problem.present, Some(present), "where it stands now"),
+        Err(ClientError::Problem(problem)) => {
+            assert_eq!(problem.present, Some(present), "where it stands now")
+        }
         other => panic!("{other:?}"),
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -398,7 +497,8 @@ async fn a_route_belongs_to_one_and_its_owner_is_told_only_to_who_may_see_it() {
     let tv = house.with_role(Role::Deployer, Some("tv")).await;
     let viewer_of_all = house.with_role(Role::Operator, None).await;
     for path in ["/radio/hush", "/tv/extra"] {
-        let manifest = format!("[[endpoint]]\nname = \"taken\"\npath = \"{path}\"\nhandler = \"main::main\"\n");
+        let manifest =
+            format!("[[endpoint]]\nname = \"taken\"\npath = \"{path}\"\nhandler = \"main::main\"\n");
         let archive = bundle("tv/home", &manifest, "pub fn main(request) { `mine` }").to_archive();
         let archive = Bytes::from(archive);
         // The second path is free: what is refused is the route and not the second endpoint.
@@ -407,10 +507,9 @@ async fn a_route_belongs_to_one_and_its_owner_is_told_only_to_who_may_see_it() {
             tv.upload("tv", "home", archive, &dry).await.expect("it would be taken");
             continue;
         }
-        for (client, says, tells) in [
-            (&tv, "answered by another script", false),
-            (&viewer_of_all, "answered by radio/hush", true),
-        ] {
+        for (client, says, tells) in
+            [(&tv, "answered by another script", false), (&viewer_of_all, "answered by radio/hush", true)]
+        {
             for dry_run in [true, false] {
                 let upload = Upload { dry_run, ..Upload::default() };
                 let refused = client.upload("tv", "home", archive.clone(), &upload).await;
@@ -418,7 +517,8 @@ async fn a_route_belongs_to_one_and_its_owner_is_told_only_to_who_may_see_it() {
                 assert_eq!((problem.status, problem.code.as_str()), (409, "route.conflict"));
                 let detail = problem.detail.clone().unwrap_or_default();
                 assert_eq!(detail, format!("GET /radio/hush is {says}"));
-                let rest = serde_json::to_string(&*problem).expect("a problem").replace("GET /radio/hush", "");
+                let rest =
+                    serde_json::to_string(&*problem).expect("a problem").replace("GET /radio/hush", "");
                 assert_eq!(rest.contains("hush"), tells, "{rest}");
             }
         }

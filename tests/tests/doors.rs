@@ -65,7 +65,10 @@ async fn slow_connections_cost_their_neighbours_nothing_and_are_closed_in_time()
     let many = "[endpoint.limits]\nconcurrency = 1_000\n";
     server.deploy("good/hello", "pub fn main(request) { `Hello` }").await.expect("the neighbour is deployed");
     server.deploy_with("slow/taker", many, slow::TAKER).await.expect("the taker is deployed");
-    server.deploy_with("big/answer", slow::LARGE_LIMITS, slow::LARGE).await.expect("the large one is deployed");
+    server
+        .deploy_with("big/answer", slow::LARGE_LIMITS, slow::LARGE)
+        .await
+        .expect("the large one is deployed");
     let whole = Device::of(&server.device).get("/big/answer").await;
     assert_eq!((whole.status, whole.body.len()), (200, slow::LARGE_BYTES));
 
@@ -77,7 +80,8 @@ async fn slow_connections_cost_their_neighbours_nothing_and_are_closed_in_time()
     let crowd = std::thread::spawn({
         let is_over = Arc::clone(&is_over);
         move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let endings = runtime.block_on(slow::crowd(address));
             is_over.store(true, Ordering::Relaxed);
             endings
@@ -103,7 +107,13 @@ async fn slow_connections_cost_their_neighbours_nothing_and_are_closed_in_time()
     assert!(took.len() >= 100, "the neighbour was called {} times", took.len());
     assert!(p99(&mut took) <= 10 * calm + Duration::from_millis(50), "{:?} against {calm:?}", p99(&mut took));
     let wrong: Vec<String> = endings.iter().filter_map(Ending::fault).collect();
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), endings.len(), wrong[..wrong.len().min(20)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        endings.len(),
+        wrong[..wrong.len().min(20)].join("\n")
+    );
     for (kind, count) in slow::CROWD {
         let lives = endings.iter().filter(|ending| ending.kind == kind).map(|ending| ending.lived);
         println!("{kind:?}: {:?} to {:?}", lives.clone().min(), lives.clone().max());
@@ -204,7 +214,8 @@ async fn keys_that_collide_under_a_hash_without_a_key_cost_what_others_cost() {
     colliding::check(&ordinary, &evil);
 
     let server = start(&[]);
-    let limits = "[endpoint.limits]\nbody = \"8MiB\"\nmemory = \"16MiB\"\nfuel = 50_000_000\ndeadline = \"10s\"\n";
+    let limits =
+        "[endpoint.limits]\nbody = \"8MiB\"\nmemory = \"16MiB\"\nfuel = 50_000_000\ndeadline = \"10s\"\n";
     let main = "pub fn main(request) { let object = request.json()?.value(); `${object.len()}` }";
     server.deploy_with("good/keys", limits, main).await.expect("it is deployed");
     let device = Device::of(&server.device);

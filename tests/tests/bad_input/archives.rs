@@ -215,7 +215,12 @@ pub fn wrong() -> Vec<Wrong> {
     let no_file = at("manifest.no_handler_file", 5, 11, "none::main", "");
     add("a handler in no file", TAR, manifest(MANIFEST.replace("main::main", "none::main")), no_file);
     let no_function = Finding { code: "manifest.handler", place: None, hint: "pub fn none(request)" };
-    add("a handler that is no function", TAR, manifest(MANIFEST.replace("main::main", "main::none")), no_function);
+    add(
+        "a handler that is no function",
+        TAR,
+        manifest(MANIFEST.replace("main::main", "main::none")),
+        no_function,
+    );
     let no_endpoint = Finding { code: "manifest.no_endpoint", place: None, hint: "[[endpoint]]" };
     add("no endpoint", TAR, manifest("team = \"tv\"\nscript = \"home\"\n".to_owned()), no_endpoint);
     let syntax = at("manifest.syntax", 1, 8, "team = tv", "");
@@ -230,12 +235,25 @@ pub fn wrong() -> Vec<Wrong> {
         place: Some(("main.rn", line, column, excerpt)),
         hint: "",
     };
-    add("a missing value", TAR, script("pub fn main(request) {\n    let x = ;\n}\n"), at("script.syntax", 2, 13, "let x = ;"));
-    add("an unknown name", TAR, script("pub fn main(request) {\n    requst\n}\n"), at("script.compile", 2, 5, "requst"));
+    add(
+        "a missing value",
+        TAR,
+        script("pub fn main(request) {\n    let x = ;\n}\n"),
+        at("script.syntax", 2, 13, "let x = ;"),
+    );
+    add(
+        "an unknown name",
+        TAR,
+        script("pub fn main(request) {\n    requst\n}\n"),
+        at("script.compile", 2, 5, "requst"),
+    );
     add("no end", TAR, script("pub fn main(request) {\n"), at("script.unbalanced", 1, 22, "main(request) {"));
-    add("a script that is no text", TAR, {
-        tar(&[(b'0', "callboard.toml", MANIFEST.as_bytes()), (b'0', "main.rn", b"pub fn \xff\xfe")])
-    }, plain("script.not_utf8"));
+    add(
+        "a script that is no text",
+        TAR,
+        tar(&[(b'0', "callboard.toml", MANIFEST.as_bytes()), (b'0', "main.rn", b"pub fn \xff\xfe")]),
+        plain("script.not_utf8"),
+    );
     let two = Finding { code: "script.handler_arguments", place: None, hint: "pub fn main(request)" };
     add("a handler of two arguments", TAR, script("pub fn main(request, more) { 1 }\n"), two);
 

@@ -74,7 +74,8 @@ impl House {
 
     /// What an answer shows of the other team, where the request did not name it.
     pub fn leaks(&self, what: &str, answer: &str) -> Option<String> {
-        let shown = ["radio", "hush", SECRET].into_iter().find(|word| answer.contains(word) && !what.contains(word));
+        let shown =
+            ["radio", "hush", SECRET].into_iter().find(|word| answer.contains(word) && !what.contains(word));
         shown.map(|word| format!("{what}: shows {word:?}: {answer}"))
     }
 

@@ -71,7 +71,8 @@ fn half(key: u64, change: impl Fn(u64) -> Option<u64>) -> [String; 2] {
         let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         u64::from_le_bytes((mixed ^ mixed >> 32).to_le_bytes().map(|byte| b' ' + byte % 95))
     });
-    let found = texts.map(|letters| letters ^ key).find_map(|factor| Some([text(factor)?, text(change(factor)?)?]));
+    let found =
+        texts.map(|letters| letters ^ key).find_map(|factor| Some([text(factor)?, text(change(factor)?)?]));
     found.expect("texts without end")
 }
 

@@ -93,7 +93,8 @@ impl Kind {
 impl Ending {
     /// What is wrong with it.
     pub fn fault(&self) -> Option<String> {
-        let statuses = answers(&self.heard).map(|all| all.iter().map(|answer| answer.status).collect::<Vec<_>>());
+        let statuses =
+            answers(&self.heard).map(|all| all.iter().map(|answer| answer.status).collect::<Vec<_>>());
         let fits = match (self.kind, statuses.as_deref()) {
             // A server may say 408 or nothing to who never asked a whole question.
             (Kind::Head | Kind::SecondHead | Kind::Silent, Ok([] | [408])) => true,

@@ -8,7 +8,8 @@ use super::wire::Wire;
 /// What the hidden request's endpoint answers.
 pub const MARK: &str = "found-what-was-hidden";
 /// Two requests, one behind the other, that nobody hides.
-pub const OPEN: &str = "GET /good/hello HTTP/1.1\r\nHost: x\r\n\r\nGET /good/hidden HTTP/1.1\r\nHost: x\r\n\r\n";
+pub const OPEN: &str =
+    "GET /good/hello HTTP/1.1\r\nHost: x\r\n\r\nGET /good/hidden HTTP/1.1\r\nHost: x\r\n\r\n";
 const HIDDEN: &str = "GET /good/hidden HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// Something ambiguous.
@@ -36,7 +37,8 @@ pub async fn say(door: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 pub fn cases() -> Vec<Case> {
     let length = HIDDEN.len();
     let both = length + 5;
-    let post = |headers: &str, body: &str| format!("POST /good/echo HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}");
+    let post =
+        |headers: &str, body: &str| format!("POST /good/echo HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}");
     let chunked = |body: &str| post("Transfer-Encoding: chunked\r\n", body);
     let ended = format!("0\r\n\r\n{HIDDEN}");
     let with = |headers: &str| post(headers, &ended);
@@ -48,7 +50,10 @@ pub fn cases() -> Vec<Case> {
         ("chunks and a short length", with("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n")),
         ("chunks and no length", with("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n")),
         ("two lengths", post(&format!("Content-Length: 0\r\nContent-Length: {length}\r\n"), HIDDEN)),
-        ("two lengths, the other first", post(&format!("Content-Length: {length}\r\nContent-Length: 0\r\n"), HIDDEN)),
+        (
+            "two lengths, the other first",
+            post(&format!("Content-Length: {length}\r\nContent-Length: 0\r\n"), HIDDEN),
+        ),
         ("a list of lengths", post(&format!("Content-Length: 0, {length}\r\n"), HIDDEN)),
         ("a length with a sign", post(&format!("Content-Length: +{length}\r\n"), HIDDEN)),
         ("a length below zero", post("Content-Length: -1\r\n", HIDDEN)),
@@ -70,7 +75,10 @@ pub fn cases() -> Vec<Case> {
         ("a NUL in a name", with("Transfer-\0Encoding: chunked\r\n")),
         ("a NUL in a value", post("X: a\0b\r\n", HIDDEN)),
         ("a line without a colon", post("Content-Length\r\n", HIDDEN)),
-        ("an old version with chunks", with("Transfer-Encoding: chunked\r\n").replacen("HTTP/1.1", "HTTP/1.0", 1)),
+        (
+            "an old version with chunks",
+            with("Transfer-Encoding: chunked\r\n").replacen("HTTP/1.1", "HTTP/1.0", 1),
+        ),
         // Where does a line end?
         ("a folded line", own("GET /good/hello", "X: a\r\n b\r\n")),
         ("a folded encoding", with("Transfer-Encoding:\r\n chunked\r\n")),
@@ -98,7 +106,9 @@ pub fn cases() -> Vec<Case> {
     ];
     // Well formed, with a request as its body: the body is nothing but a body, read or not.
     let body = |line: &str, headers: &str| {
-        format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{HIDDEN}")
+        format!(
+            "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{HIDDEN}"
+        )
     };
     let unread: [(&str, String, &[u16]); 6] = [
         ("a body that nobody reads", body("GET /good/hello", ""), &[200]),
@@ -109,10 +119,16 @@ pub fn cases() -> Vec<Case> {
         ("a body that is too large", post("Content-Length: 99999999\r\n", HIDDEN), &[413]),
     ];
     // The same on a connection that is to go on.
-    let kept = unread.clone().map(|(name, text, expected)| (name, text.replace("Connection: close\r\n", ""), expected));
+    let kept = unread
+        .clone()
+        .map(|(name, text, expected)| (name, text.replace("Connection: close\r\n", ""), expected));
     // A line that ends in a bare LF may be taken for one, by all alike: then it is one request as any other.
     let bare: [(&str, String, &[u16]); 2] = [
-        ("a head of bare LFs", "GET /good/hello HTTP/1.1\nHost: x\nConnection: close\n\n".to_owned(), &[200, 400]),
+        (
+            "a head of bare LFs",
+            "GET /good/hello HTTP/1.1\nHost: x\nConnection: close\n\n".to_owned(),
+            &[200, 400],
+        ),
         (
             "a length behind a bare LF",
             post(&format!("X: a\nContent-Length: {length}\r\nConnection: close\r\n"), HIDDEN),

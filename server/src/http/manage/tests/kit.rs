@@ -24,6 +24,7 @@ use serde_json::Value;
 use crate::config::{Config, Secret, Sources};
 use crate::http::admin;
 use crate::http::auth::{Tokens, Wanted};
+use crate::http::guard::Closing;
 use crate::http::manage::AdminDoor;
 
 /// The token of the configuration.
@@ -99,7 +100,7 @@ impl Kit {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
         let door = AdminDoor::new(node.clone(), Arc::clone(&config), Arc::clone(&tokens));
-        actix_rt::spawn(admin::serve(socket, door, &config).unwrap());
+        actix_rt::spawn(admin::serve(socket, door, &config, Closing::default()).unwrap());
         Self { node, tokens, url }
     }
 
