@@ -112,7 +112,7 @@ fn a_handler_answers() {
         ("pub fn main(request) { request.json()?[\"a\"] }", "200 [1,2]"),
         ("pub fn main(request) { request.json()?[\"a\"][1] }", "200 2"),
         (
-            "pub fn main(request) { for x in request.json()?[\"a\"] { if x == 2 { return `two`; } } }",
+            "pub fn main(request) { for x in request.json()?[\"a\"] { if x == 2 { return (`two`); } } }",
             "200 two",
         ),
         (
@@ -142,6 +142,16 @@ fn a_handler_answers() {
     ] {
         assert_eq!(answer(main), wanted, "{main}");
     }
+}
+
+#[test]
+fn a_template_string_right_after_return_is_refused_with_the_way_out() {
+    let text = on_big_stack(|| {
+        let main = "pub fn main(request) { if 1 == 2 { return `two`; } }";
+        compile(&bundle(main)).unwrap_err().render(false)
+    });
+    assert!(text.contains("main.rn:1:36"), "{text}");
+    assert!(text.contains("needs parentheses: `return (`…`)`"), "{text}");
 }
 
 #[test]

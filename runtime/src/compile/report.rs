@@ -70,8 +70,16 @@ fn at(
         Some((text, instrumented)) => {
             let start = instrumented.original(span.start.into_usize());
             let end = instrumented.original(span.end.into_usize());
-            Diagnostic::at(file, text, start..end.max(start), code, message)
+            let hint = template_after_return(text, start, end);
+            Diagnostic::at(file, text, start..end.max(start), code, message).with_hint(hint)
         }
         None => Diagnostic::whole("callboard.toml", code, message),
     }
+}
+
+/// Rune ends `return` and `break` before a template string, and its own message does not say so.
+fn template_after_return(text: &str, start: usize, end: usize) -> Option<String> {
+    let word = text.get(start..end).filter(|word| matches!(*word, "return" | "break"))?;
+    let is_template = text.get(end..)?.trim_start().starts_with('`');
+    is_template.then(|| format!("a template string after `{word}` needs parentheses: `{word} (`…`)`"))
 }
