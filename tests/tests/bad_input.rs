@@ -455,7 +455,7 @@ async fn a_request_that_makes_no_sense_is_told_what_in_it() {
     let present = admin.active("tv", "home").await.expect("it stands somewhere");
     match stale {
         Err(ClientError::Problem(problem)) => {
-            assert_eq!(problem.present, Some(present), "where it stands now")
+            assert_eq!(problem.present, Some(present), "where it stands now");
         }
         other => panic!("{other:?}"),
     }

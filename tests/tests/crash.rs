@@ -36,7 +36,7 @@ async fn an_acknowledged_deploy_survives_kill_9_and_no_half_one_is_there() {
     // After so many deploys, and so far on the way to the next one.
     for (acknowledged, part) in [(20, 0.0), (48, 0.5), (77, 0.95), (104, 0.25), (140, 0.75), (172, 0.9)] {
         let mut server = Server::start_with(PROGRAM, options(&directory));
-        look_at_all(&server, &ledger.borrow()).await;
+        look_at_all(&server, &ledger).await;
         let client = server.client();
         let began = (Instant::now(), ledger.borrow().acknowledged());
         let kill = async {
@@ -56,9 +56,9 @@ async fn an_acknowledged_deploy_survives_kill_9_and_no_half_one_is_there() {
         println!("killed after {} deploys, {} were under way", ledger.acknowledged(), ledger.under_way());
     }
     let server = Server::start_with(PROGRAM, options(&directory));
-    look_at_all(&server, &ledger.borrow()).await;
+    look_at_all(&server, &ledger).await;
     deploy_all(&server.client(), &ledger, false).await;
-    let stored = look_at_all(&server, &ledger.borrow()).await;
+    let stored = look_at_all(&server, &ledger).await;
     assert_eq!((ledger.borrow().acknowledged(), stored), (200, 200), "each was made once");
 }
 
@@ -90,7 +90,7 @@ async fn a_child_that_is_killed_is_replaced_and_nobody_is_refused_meanwhile() {
     };
     // Who deploys asks again, under the same key, as the command line's user would.
     tokio::join!(deploy_all(&client, &ledger, true), kills);
-    let stored = look_at_all(&server, &ledger.borrow()).await;
+    let stored = look_at_all(&server, &ledger).await;
     assert_eq!((ledger.borrow().acknowledged(), stored), (80, 80), "each was made once");
     assert!(runs(server.pid()), "the warden is the same");
 }

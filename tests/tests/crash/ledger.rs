@@ -16,6 +16,7 @@ const DEPLOYERS: usize = 3;
 pub const TEAM: &str = "crash";
 
 /// What is known of every deploy. A deploy is a number, which its script answers.
+#[derive(Clone)]
 pub struct Ledger {
     next: VecDeque<usize>,
     under_way: BTreeSet<usize>,

@@ -1,5 +1,6 @@
 //! Looking at a server after a crash: its histories, its audit, its endpoints, against what is known.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -17,11 +18,12 @@ use super::ledger::{Ledger, SCRIPTS, TEAM, answer_of, script_of, source_of};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Holds everything that is stored and served against the ledger; answers how many revisions there are.
-pub async fn look_at_all(server: &Server, ledger: &Ledger) -> usize {
+pub async fn look_at_all(server: &Server, ledger: &RefCell<Ledger>) -> usize {
+    let ledger = ledger.borrow().clone();
     let device = Device::of(&server.device);
     let mut stored = 0;
     for script in 0..SCRIPTS {
-        stored += look_at(server, &device, ledger, script).await;
+        stored += look_at(server, &device, &ledger, script).await;
     }
     stored
 }

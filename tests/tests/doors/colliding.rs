@@ -6,7 +6,6 @@
 //! product makes 2^n texts of n blocks with one hash, to the last of its 64 bits.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use ahash::RandomState;
@@ -30,9 +29,7 @@ fn without_key() -> RandomState {
 }
 
 fn hash(state: &RandomState, key: &str) -> u64 {
-    let mut hasher = state.build_hasher();
-    key.hash(&mut hasher);
-    hasher.finish()
+    state.hash_one(key)
 }
 
 /// Keys as they come, as long as the others.

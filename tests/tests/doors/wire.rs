@@ -70,7 +70,7 @@ impl Wire {
     /// Everything that comes until the other end closes; nothing when it does not in time.
     pub async fn until_closed(&mut self, limit: Duration) -> Option<Vec<u8>> {
         let read = async {
-            let mut piece = [0; 65_536];
+            let mut piece = [0; 4_096];
             while let Ok(read @ 1..) = self.stream.read(&mut piece).await {
                 self.heard.extend_from_slice(&piece[..read]);
             }
