@@ -29,7 +29,8 @@ pub struct Call {
 /// The connections.
 pub struct Hammer {
     stop: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
+    /// How many calls each connection has had answered.
+    answered: Vec<Arc<AtomicUsize>>,
     connections: Vec<JoinHandle<Vec<Call>>>,
 }
 
@@ -37,31 +38,33 @@ impl Hammer {
     /// Opens so many connections for each path and begins to call on all of them.
     pub fn start(base: &str, paths: &[(&'static str, usize)]) -> Self {
         let address = base.strip_prefix("http://").expect("an address");
-        let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let stop = Arc::<AtomicBool>::default();
         let each = paths.iter().flat_map(|(path, count)| std::iter::repeat_n(*path, *count));
-        let connections = each
+        let (answered, connections) = each
             .map(|path| {
-                let (stop, answered, address) =
-                    (Arc::clone(&stop), Arc::clone(&answered), address.to_owned());
-                tokio::spawn(async move {
+                let (stop, address) = (Arc::clone(&stop), address.to_owned());
+                let answered = Arc::<AtomicUsize>::default();
+                let count = Arc::clone(&answered);
+                let calls = tokio::spawn(async move {
                     let mut connection = connect(&address).await;
                     let mut calls = Vec::new();
                     while !stop.load(Ordering::Relaxed) {
                         calls.push(call(&mut connection, &address, path).await);
-                        answered.fetch_add(1, Ordering::Relaxed);
+                        count.fetch_add(1, Ordering::Relaxed);
                         // A refusal comes so fast that the other connections would hardly be heard.
                         tokio::task::yield_now().await;
                     }
                     calls
-                })
+                });
+                (answered, calls)
             })
-            .collect();
+            .unzip();
         Self { stop, answered, connections }
     }
 
-    /// How many calls were answered.
+    /// How many calls were answered on the connection that had the fewest.
     pub fn answered(&self) -> usize {
-        self.answered.load(Ordering::Relaxed)
+        self.answered.iter().map(|count| count.load(Ordering::Relaxed)).min().unwrap_or(0)
     }
 
     /// Stops, and gives all calls.
