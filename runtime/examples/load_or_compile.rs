@@ -1,6 +1,6 @@
 //! What it saves to keep bytecode: compiling a bundle beside opening its sealed unit.
 //!
-//! `cargo run --release -p runtime --example load_or_compile`
+//! `cargo build --release --workspace --examples`, then `target/release/examples/load_or_compile`.
 //!
 //! Both happen in this process, in turn. A server compiles in a child, which costs a process on top.
 

@@ -46,6 +46,7 @@ promises! {
     the_higher_generation_wins_and_off_wins_when_equal
     a_revoked_token_stays_revoked
     everyones_audit_is_newest_first
+    a_note_is_in_everyones_audit
     the_feed_tells_of_changes
     what_was_stored_is_there_after_opening_again
 }
@@ -319,6 +320,13 @@ async fn the_higher_generation_wins_and_off_wins_when_equal(bench: Bench) {
     store.put_switch(&switch(&Scope::All, 1, true), &audit("switch.off", "all")).await.unwrap();
     let scopes: BTreeSet<_> = store.switches().await.unwrap().into_iter().map(|row| row.scope).collect();
     assert_eq!(scopes, BTreeSet::from([Scope::All, home.clone()]));
+}
+
+async fn a_note_is_in_everyones_audit(bench: Bench) {
+    let store = bench.open().await;
+    let note = audit("quarantine.on", "endpoint:tv/home/main");
+    store.note(&note).await.unwrap();
+    assert_eq!(store.audit(None, 10).await, Ok(vec![note]));
 }
 
 async fn a_revoked_token_stays_revoked(bench: Bench) {

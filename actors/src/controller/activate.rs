@@ -40,6 +40,8 @@ pub struct Delete {
     pub expected: Option<u64>,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// Where a script stands after a move, or would.
@@ -80,9 +82,9 @@ impl Handler<Delete> for Controller {
     fn handle(&mut self, delete: Delete, ctx: &mut Self::Context) -> Self::Result {
         let work = self.work(ctx);
         Box::pin(async move {
-            let Delete { who, script, expected, dry_run } = delete;
+            let Delete { who, script, expected, dry_run, reason } = delete;
             let _turn = work.turns.take(&script).await;
-            let audit = who.entry("script.delete", Scope::Script(script.clone()), None);
+            let audit = who.entry("script.delete", Scope::Script(script.clone()), reason);
             let done =
                 work.shift(Move { script: script.clone(), expected, active: None, audit, dry_run }).await;
             Work::told(&script, done)

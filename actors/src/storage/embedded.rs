@@ -190,6 +190,11 @@ impl Store for Embedded {
         self.read(shared::tokens).await
     }
 
+    async fn note(&self, audit: &AuditEntry) -> Result<(), StoreError> {
+        let audit = audit.clone();
+        self.write(move |file| shared::note(file, &audit)).await
+    }
+
     async fn audit(&self, script: Option<&ScriptId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         let limit = limit.min(READ_MAX);
         match script.cloned() {

@@ -142,6 +142,10 @@ impl Store for Scylla {
         self.read_flips().await
     }
 
+    async fn note(&self, audit: &AuditEntry) -> Result<(), StoreError> {
+        self.write_audit(audit).await
+    }
+
     async fn audit(&self, script: Option<&ScriptId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         match script {
             Some(script) => self.read_script_audit(script, limit).await,

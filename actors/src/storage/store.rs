@@ -82,6 +82,9 @@ pub trait Store: Send + Sync {
     /// All tokens, revoked ones too.
     async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
 
+    /// Adds an entry to everyone's audit, for what is kept nowhere else: a quarantine.
+    async fn note(&self, audit: &AuditEntry) -> Result<(), StoreError>;
+
     /// Up to `limit` audit entries, newest first: a script's, or everyone's.
     async fn audit(&self, script: Option<&ScriptId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
 

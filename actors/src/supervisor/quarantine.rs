@@ -3,11 +3,11 @@
 
 use actix::{Handler, Message};
 use quotas::quarantine::Quarantine;
-use quotas::scope::{EndpointId, RevisionNumber};
+use quotas::scope::{EndpointId, RevisionNumber, Scope};
 use quotas::units::Moment;
 use runtime::fuel::now_nanos;
 
-use super::Supervisor;
+use super::{Supervisor, record};
 use crate::error::ControlError;
 use crate::events::Event;
 use crate::who::{Who, unix_ms};
@@ -41,14 +41,18 @@ impl Handler<EndpointFailed> for Supervisor {
         self.failures.remove(&endpoint);
         let routes = self.shared.routes.load();
         let Some(entry) = routes.endpoint(&endpoint) else { return };
+        let reason = format!("its actors failed more than {most} times within {} s", window.as_secs());
         entry.guard.quarantine.set(Quarantine {
             revision: Some(revision),
             by: "supervisor".into(),
-            reason: format!("its actors failed more than {most} times within {} s", window.as_secs()).into(),
+            reason: reason.as_str().into(),
             since: unix_ms(),
             until: None,
         });
         Event::EndpointQuarantined { endpoint: &endpoint, revision }.tell();
+        let audit =
+            Who::node(&self.shared.name).entry("quarantine.on", Scope::Endpoint(endpoint), Some(reason));
+        record::note(self, audit);
     }
 }
 
@@ -60,18 +64,21 @@ pub struct Lift {
     pub who: Who,
     /// The endpoint.
     pub endpoint: EndpointId,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 impl Handler<Lift> for Supervisor {
     type Result = Result<(), ControlError>;
 
-    fn handle(&mut self, Lift { who, endpoint }: Lift, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Lift { who, endpoint, reason }: Lift, _: &mut Self::Context) -> Self::Result {
         let routes = self.shared.routes.load();
         let entry = routes.endpoint(&endpoint).ok_or(ControlError::EndpointUnknown(endpoint.clone()))?;
         self.failures.remove(&endpoint);
         if entry.guard.quarantine.get().is_some() {
             entry.guard.quarantine.lift();
             Event::QuarantineLifted { endpoint: &endpoint, by: &who.name }.tell();
+            record::note(self, who.entry("quarantine.off", Scope::Endpoint(endpoint), reason));
         }
         Ok(())
     }

@@ -62,6 +62,17 @@ pub(super) fn send(of: &Supervisor, myself: Addr<Supervisor>, row: SwitchRow, au
     });
 }
 
+/// Adds an entry to the audit in the background. Where the store does not take it, the log has the event.
+pub(super) fn note(of: &Supervisor, audit: AuditEntry) {
+    let store = Arc::clone(&of.store);
+    actix_rt::spawn(async move {
+        let noted = tokio::time::timeout(STORE_WAIT, store.note(&audit)).await;
+        if !matches!(noted, Ok(Ok(()))) {
+            tracing::warn!(what = audit.what, subject = audit.subject, "an audit entry could not be stored");
+        }
+    });
+}
+
 /// From this module: the store has the scope's switch.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -230,11 +230,16 @@ fn a_script_that_was_taken_away_answers_no_more_and_keeps_its_history() {
     system(|| async move {
         let node = Place::open(&path).await.node("a").await;
         let lane = Lane::open(&node, 0);
-        let delete = || Delete { who: ana(), script: script("tv/home"), expected: None, dry_run: false };
+        let delete = || {
+            let reason = Some("no more".to_owned());
+            Delete { who: ana(), script: script("tv/home"), expected: None, dry_run: false, reason }
+        };
         assert_eq!(code(&node.controller().send(delete()).await.unwrap()), "script.unknown");
         deploy(&node, hello("one")).await.unwrap();
         let gone = node.controller().send(delete()).await.unwrap().unwrap();
         assert_eq!(gone.removed, [endpoint("tv/home/hello")]);
+        let told = node.store().audit(None, 1).await.unwrap();
+        assert_eq!((&*told[0].what, told[0].why.as_deref()), ("script.delete", Some("no more")));
         assert_eq!(get(&lane, "/hello").await, Err("route.unknown"));
         assert_eq!(code(&node.controller().send(delete()).await.unwrap()), "script.unknown");
         assert_eq!(deploy(&node, hello("two")).await.unwrap().revision.number, number(2));

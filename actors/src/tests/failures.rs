@@ -30,11 +30,21 @@ fn an_endpoint_whose_actors_keep_failing_is_set_aside_until_it_is_lifted() {
         }
         assert_eq!(get(&lane, "/hello").await.as_deref(), Ok("one"));
         until("it is set aside", || async { get(&lane, "/hello").await == Err("quarantine.active") }).await;
-        let lift = |id| Lift { who: ana(), endpoint: id };
+        let lift = |id| Lift { who: ana(), endpoint: id, reason: Some("mended".to_owned()) };
         let unknown = node.supervisor().send(lift(endpoint("tv/home/none"))).await.unwrap();
         assert_eq!(unknown.unwrap_err().code(), "endpoint.unknown");
         node.supervisor().send(lift(id)).await.unwrap().unwrap();
         assert_eq!(get(&lane, "/hello").await.as_deref(), Ok("one"));
+        until("both are in the audit", || async {
+            let told = node.store().audit(None, 2).await.unwrap();
+            let told: Vec<_> = told.iter().map(|one| (&*one.what, &*one.who, one.why.as_deref())).collect();
+            matches!(
+                *told,
+                [("quarantine.off", "ana", Some("mended")), ("quarantine.on", "a", Some(why))]
+                    if why.contains("more than 2 times")
+            )
+        })
+        .await;
     });
 }
 

@@ -121,6 +121,10 @@ impl Store for Faulty {
     async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
         self.up()?.tokens().await
     }
+    async fn note(&self, audit: &AuditEntry) -> Result<(), StoreError> {
+        self.up()?.note(audit).await
+    }
+
     async fn audit(&self, script: Option<&ScriptId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         self.up()?.audit(script, limit).await
     }

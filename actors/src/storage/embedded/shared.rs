@@ -149,6 +149,13 @@ pub(super) fn audit(file: &File, limit: usize) -> Step<Vec<AuditEntry>> {
     Ok(newest)
 }
 
+pub(super) fn note(file: &File, audit: &AuditEntry) -> Step<()> {
+    file.write(|tables| {
+        write_audit(tables, audit)?;
+        Ok(Done::Keep(()))
+    })
+}
+
 fn write_audit(tables: &WriteTransaction, audit: &AuditEntry) -> Step<()> {
     tables.open_table(AUDIT)?.insert((audit.at_ms, &*audit.id), &*encode(audit)?)?;
     Ok(())

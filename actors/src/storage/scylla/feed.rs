@@ -69,13 +69,14 @@ impl Scylla {
     }
 
     pub(super) async fn feed_audit(&self, audit: &AuditEntry) {
-        let write = async {
-            let (day, at) = (signed(audit.at_ms / DAY_MS)?, signed(audit.at_ms)?);
-            self.links.now().ask(Ask::FeedAudit, (day, at, &*audit.id, encode(audit)?)).await
-        };
-        if let Err(error) = write.await {
+        if let Err(error) = self.write_audit(audit).await {
             tracing::warn!(%error, id = audit.id, what = audit.what, "an audit entry is missing in the feed");
         }
+    }
+
+    pub(super) async fn write_audit(&self, audit: &AuditEntry) -> Result<(), StoreError> {
+        let (day, at) = (signed(audit.at_ms / DAY_MS)?, signed(audit.at_ms)?);
+        self.links.now().ask(Ask::FeedAudit, (day, at, &*audit.id, encode(audit)?)).await.map(drop)
     }
 
     pub(super) async fn read_audit_feed(&self, most: usize) -> Result<Vec<AuditEntry>, StoreError> {

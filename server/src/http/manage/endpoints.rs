@@ -38,10 +38,10 @@ pub(super) async fn lift(door: Door, caller: Caller, request: HttpRequest, path:
     let query = Query::read(&request, &["reason", "dry_run"])?;
     let id = named(&path)?;
     caller.lifts(&id)?;
-    query.reason()?;
+    let reason = query.reason()?;
     let info = find(&door, &id).await?;
     if !query.flag("dry_run", false)? {
-        door.node.supervisor().send(Lift { who: caller.who(), endpoint: id }).await??;
+        door.node.supervisor().send(Lift { who: caller.who(), endpoint: id, reason }).await??;
     }
     ok(&shapes::endpoint(&EndpointInfo { quarantine: None, ..info }))
 }

@@ -118,9 +118,9 @@ pub(super) async fn delete(
     let script = named(&caller, &path.0, &path.1)?;
     caller.deploys(&script)?;
     let dry_run = query.flag("dry_run", false)?;
-    query.reason()?;
+    let reason = query.reason()?;
     let expected = if_match(&request)?;
-    let change = Delete { who: caller.who(), script, expected, dry_run };
+    let change = Delete { who: caller.who(), script, expected, dry_run, reason };
     let Activated { head, removed, .. } = door.node.controller().send(change).await??;
     let answer = api::Deleted { head: problem::head(&head), removed: shapes::ids(&removed), dry_run };
     Ok(tagged(json(StatusCode::OK, &answer), &answer.head.etag))
