@@ -30,7 +30,7 @@ pub use self::activate::{Activate, Activated, Delete};
 pub(crate) use self::apply::{Applied, Apply, ApplyAll, Live};
 pub use self::deploy::{Deploy, Deployed};
 pub(crate) use self::prepare::{Depth, Prepared, prepare};
-pub use self::read::{EndpointInfo, Endpoints, FileInfo, FileOf, Heads, History, OneRevision};
+pub use self::read::{EndpointInfo, Endpoints, FileInfo, FileOf, Heads, History, OneRevision, StandingOf};
 
 /// The actor.
 pub struct Controller {
@@ -96,32 +96,34 @@ impl Work {
     }
 }
 
-/// The watch: the store has this head. Answered when it is served, or is not for a reason that was told.
+/// The watch: the store has this head. Answered when it is served, with true, or is not for a reason that was
+/// told.
 #[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "bool")]
 pub(crate) struct Seen {
     pub(crate) script: ScriptId,
     pub(crate) head: Head,
 }
 
 impl Handler<Seen> for Controller {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, Seen { script, head }: Seen, ctx: &mut Self::Context) -> Self::Result {
         if self.scripts.get(&script).is_some_and(|live| live.head.seq >= head.seq) {
-            return Box::pin(async {});
+            return Box::pin(async { true });
         }
         let work = self.work(ctx);
         Box::pin(async move {
             let _turn = work.turns.take(&script).await;
             let seq = head.seq;
             let done = match prepare(&work.shared, &*work.store, &script, head, Depth::Unit).await {
-                Ok(prepared) => work.controller.send(Apply(prepared)).await.map(drop),
-                Err(failure) => work.controller.send(Rejected { script, seq, failure }).await,
+                Ok(prepared) => work.controller.send(Apply(prepared)).await.map(|_| true),
+                Err(failure) => work.controller.send(Rejected { script, seq, failure }).await.map(|()| false),
             };
-            if let Err(error) = done {
+            done.unwrap_or_else(|error| {
                 tracing::debug!(%error, "change not applied by a node that stops");
-            }
+                false
+            })
         })
     }
 }
@@ -148,6 +150,7 @@ impl Handler<Rejected> for Controller {
             }
             None => true,
         };
+        self.shared.not_served(&script, &failure);
         if news {
             Event::ScriptRejected { script: &script, code: failure.code, detail: &failure.detail }.tell();
         }

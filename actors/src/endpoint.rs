@@ -136,6 +136,7 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
     let allowance = entry.limits.allowance;
     let context = CallContext {
         shapes: Arc::clone(unit.shapes()),
+        team: entry.id.team().clone(),
         services: Arc::clone(&entry.services),
         settings: Arc::clone(&entry.settings),
         request_id,

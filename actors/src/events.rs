@@ -133,6 +133,34 @@ events! {
         /// After how many attempts.
         attempts: u32
     } = "store found", info;
+    /// What this node serves could not be kept on its own disk.
+    MirrorFailed {
+        /// Why.
+        code: &'static str,
+        /// More of it.
+        detail: &'a str
+    } = "mirror failed", error;
+    /// The node serves what it kept on its own disk; the store is compared with it when it answers.
+    MirrorServed {
+        /// How many scripts.
+        scripts: usize,
+        /// How long ago it was last compared with the store, in seconds.
+        age: u64
+    } = "mirror served", warn;
+    /// A stored row could not be read; it was left out, and its neighbours were not.
+    RowRejected {
+        /// Which row, and what is wrong with it.
+        detail: &'a str,
+        /// The kind of error.
+        code: &'static str
+    } = "row rejected", error;
+    /// The store lacks scripts that are served, and no mark says that they were taken away: they go on.
+    ScriptsMissing {
+        /// How many.
+        missing: usize,
+        /// How many are served.
+        served: usize
+    } = "scripts missing", error;
     /// Claims of routes could not be given back; the next change of the script does it.
     ClaimsKept {
         /// The script.

@@ -4,19 +4,25 @@
 //! or damaged is told from a whole one by its checksum, and costs no other line.
 //! Not here: which row wins (`verdicts`), the store.
 //!
-//! A line is 16 hex digits of the BLAKE3 hash of the rest, a blank, and the row as JSON. At the start the
-//! newest row of each scope is written to a new file, which then takes the place of the old one.
+//! A line is 16 hex digits of the BLAKE3 hash of the rest, a blank, and the row as JSON. At the start, and whenever
+//! it has grown by many lines, the newest row of each scope is written to a new file, which then takes the place of
+//! the old one; of releases the newest are kept.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quotas::scope::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::storage::SwitchRow;
+use crate::supervisor::RELEASED_MAX;
 use crate::verdicts;
+
+/// After so many lines the file is written anew.
+const LINES_MAX: usize = 50_000;
 
 /// A row as it stands in the file.
 #[derive(Serialize, Deserialize)]
@@ -49,7 +55,10 @@ pub struct Journal {
 
 #[derive(Debug)]
 struct Open {
+    path: PathBuf,
     file: File,
+    /// Lines that were added since the file was written anew.
+    added: usize,
     /// The last write failed, so the file may end within a line.
     torn: bool,
 }
@@ -60,28 +69,11 @@ impl Journal {
     /// # Errors
     /// The file cannot be read or written.
     pub fn open(path: &Path) -> io::Result<(Self, Replayed)> {
-        let directory =
-            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory = directory_of(path);
         std::fs::create_dir_all(directory)?;
-        let replayed = match std::fs::read(path) {
-            Ok(bytes) => replay(&bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => replay(&[]),
-            Err(error) => return Err(error),
-        };
-        if replayed.damaged > 0 {
-            // What could not be read is kept for whoever wants to know what it was.
-            std::fs::copy(path, path.with_extension("damaged"))?;
-        }
-        let fresh = path.with_extension("new");
-        let mut compacted = File::create(&fresh)?;
-        for row in &replayed.rows {
-            compacted.write_all(&line(row))?;
-        }
-        compacted.sync_all()?;
-        std::fs::rename(&fresh, path)?;
-        File::open(directory)?.sync_all()?;
-        let file = OpenOptions::new().append(true).open(path)?;
-        Ok((Self { file: Arc::new(Mutex::new(Open { file, torn: false })) }, replayed))
+        let (file, replayed) = compact(path, directory)?;
+        let open = Open { path: path.to_owned(), file, added: 0, torn: false };
+        Ok((Self { file: Arc::new(Mutex::new(open)) }, replayed))
     }
 
     /// Adds rows; they are on the disk when this returns.
@@ -104,12 +96,51 @@ impl Open {
             bytes.push(b'\n');
         }
         rows.iter().for_each(|row| bytes.extend_from_slice(&line(row)));
+        if self.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::other("the file was taken away while it was in use"));
+        }
         self.torn = true;
         self.file.write_all(&bytes)?;
         self.file.sync_data()?;
         self.torn = false;
+        self.added += rows.len();
+        if self.added >= LINES_MAX {
+            self.added = 0;
+            let directory = directory_of(&self.path).to_owned();
+            match compact(&self.path, &directory) {
+                Ok((file, _)) => self.file = file,
+                // The rows are on the disk, in a file that grows on.
+                Err(error) => tracing::warn!(%error, "the journal of switches was not written anew"),
+            }
+        }
         Ok(())
     }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes the file anew with the rows that count, and opens it.
+fn compact(path: &Path, directory: &Path) -> io::Result<(File, Replayed)> {
+    let replayed = match std::fs::read(path) {
+        Ok(bytes) => replay(&bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => replay(&[]),
+        Err(error) => return Err(error),
+    };
+    if replayed.damaged > 0 {
+        // What could not be read is kept for whoever wants to know what it was.
+        std::fs::copy(path, path.with_extension("damaged"))?;
+    }
+    let fresh = path.with_extension("new");
+    let mut compacted = io::BufWriter::new(File::create(&fresh)?);
+    for row in &replayed.rows {
+        compacted.write_all(&line(row))?;
+    }
+    compacted.into_inner()?.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    File::open(directory)?.sync_all()?;
+    Ok((OpenOptions::new().append(true).open(path)?, replayed))
 }
 
 fn line(row: &SwitchRow) -> Vec<u8> {
@@ -140,7 +171,7 @@ fn replay(bytes: &[u8]) -> Replayed {
             None => damaged += 1,
         }
     }
-    Replayed { rows: verdicts::newest(rows).into_values().collect(), damaged }
+    Replayed { rows: verdicts::remembered(verdicts::newest(rows), RELEASED_MAX), damaged }
 }
 
 fn read(line: &[u8]) -> Option<SwitchRow> {
@@ -194,6 +225,21 @@ mod tests {
                 assert_eq!(replayed.damaged, 0);
             }
             assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+        });
+    }
+
+    #[test]
+    fn a_file_that_grew_by_many_lines_is_written_anew_while_it_is_in_use() {
+        actix_rt::System::new().block_on(async {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("switches");
+            let (journal, _) = Journal::open(&path).unwrap();
+            let many = (1..=LINES_MAX as u64).map(|generation| row("all", generation)).collect();
+            journal.append(many).await.unwrap();
+            journal.append(vec![row("team:tv", 1)]).await.unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+            let (_, replayed) = Journal::open(&path).unwrap();
+            assert_eq!(replayed.rows, [row("all", LINES_MAX as u64), row("team:tv", 1)]);
         });
     }
 

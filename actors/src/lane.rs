@@ -161,6 +161,15 @@ impl Lane {
         };
         let code = result.as_ref().map_or_else(CallFailure::code, |_| "ok");
         self.0.stats.borrow_mut().ran(&entry.id, code, started.elapsed(), &cost);
+        if let Err(failure) = &result {
+            self.0.decisions.borrow_mut().keep(Decision {
+                id: request_id.to_string(),
+                endpoint: entry.id.clone(),
+                at_ms: unix_ms(),
+                revision: Some(entry.revision),
+                failure: failure.clone(),
+            });
+        }
         if let Err(failure) = &result
             && self.0.stats.borrow_mut().may_log(&entry.id, 1, unix_ms())
         {
@@ -188,7 +197,8 @@ impl Lane {
             id,
             endpoint: endpoint.clone(),
             at_ms: unix_ms(),
-            refusal,
+            revision: None,
+            failure: CallFailure::Refused(Box::new(refusal)),
         });
     }
 

@@ -33,6 +33,7 @@ pub mod watch;
 pub mod storage;
 
 pub mod events;
+pub mod fleet;
 
 pub mod metrics;
 

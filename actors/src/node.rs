@@ -4,12 +4,14 @@
 //! supervisor. When a start has returned, every switch that was ever acknowledged is in force.
 //! Not here: doors, worker threads, configuration files.
 
+mod progress;
 mod start;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::Addr;
@@ -17,7 +19,7 @@ use arc_swap::ArcSwap;
 use quotas::guards::{Condition, NodeGuard};
 use quotas::limits::Policy;
 use quotas::rate::Quota;
-use quotas::scope::{ClassName, ServiceName};
+use quotas::scope::{ClassName, ScriptId, ServiceName};
 use quotas::switches::Board;
 use quotas::units::Bytes;
 use runtime::codec::SigningKeys;
@@ -26,12 +28,19 @@ use runtime::host::service::Service;
 use crate::controller::Controller;
 use crate::error::StartError;
 use crate::events::Event;
+use crate::fleet::{Fleet, Peers};
 use crate::lane::LaneRegistry;
 use crate::routes::Routes;
 use crate::storage::Store;
 use crate::supervisor::Supervisor;
-use crate::units::{Compile, Units};
+use crate::units::{Compile, UnitFailure, Units};
 use crate::watch::Storage;
+
+pub use self::progress::Progress;
+pub(crate) use self::warm::warm;
+
+/// How long a node that stops waits for the store to forget it.
+const LEAVE_WAIT: Duration = Duration::from_millis(500);
 
 /// What a node is made of.
 #[derive(Clone)]
@@ -56,6 +65,14 @@ pub struct NodeConfig {
     pub journal: PathBuf,
     /// How much memory units may take that nobody runs.
     pub cache: Bytes,
+    /// Where other nodes find this one's admin door, as a URL; empty where they cannot.
+    pub admin: String,
+    /// The version of the program.
+    pub version: String,
+    /// How this node speaks to the others.
+    pub peers: Arc<dyn Peers>,
+    /// How many of a hundred scripts may have no unit in a node that says it is ready.
+    pub broken_percent: u8,
     /// How many failures of an endpoint's actors, within which time, are borne.
     pub restarts: (u32, Duration),
 }
@@ -65,6 +82,8 @@ impl NodeConfig {
     pub const POLL: Duration = Duration::from_secs(1);
     /// How often all heads are looked at, where nothing else is said.
     pub const SWEEP: Duration = Duration::from_secs(60);
+    /// The share of scripts without a unit that is borne, where nothing else is said.
+    pub const BROKEN_PERCENT: u8 = 10;
     /// The failures that are borne, where nothing else is said.
     pub const RESTARTS: (u32, Duration) = (5, Duration::from_secs(60));
 }
@@ -88,23 +107,37 @@ pub struct Shared {
     pub policy: Policy,
     /// The services that scripts may call.
     pub services: BTreeMap<ServiceName, Arc<Service>>,
-    loaded: AtomicBool,
+    /// The other nodes.
+    pub fleet: Fleet,
+    /// How far the node has come since its start.
+    pub progress: Progress,
+    unserved: Mutex<BTreeMap<ScriptId, UnitFailure>>,
     tokens: AtomicU64,
 }
 
 impl Shared {
-    /// Whether the heads of all scripts were read since the start. Without the store a node starts without.
+    /// Whether all scripts were read since the start, from the store or from what was kept, and enough of them
+    /// can be loaded.
     pub fn is_loaded(&self) -> bool {
-        self.loaded.load(Ordering::Acquire)
+        self.progress.is_loaded()
+    }
+
+    /// The scripts that are not served as the store has them, and why.
+    pub fn unserved(&self) -> MutexGuard<'_, BTreeMap<ScriptId, UnitFailure>> {
+        self.unserved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn served(&self, script: &ScriptId) {
+        self.unserved().remove(script);
+    }
+
+    pub(crate) fn not_served(&self, script: &ScriptId, failure: &UnitFailure) {
+        self.unserved().insert(script.clone(), failure.clone());
     }
 
     /// Counts the changes of tokens that were seen in the store: read them again when it has moved.
     pub fn tokens_changed(&self) -> u64 {
         self.tokens.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn set_loaded(&self) {
-        self.loaded.store(true, Ordering::Release);
     }
 
     pub(crate) fn count_tokens(&self) {
@@ -157,8 +190,16 @@ impl Node {
         &self.storage
     }
 
+    /// Waits until every unit was looked at that an endpoint needs; for a start that only makes units.
+    pub async fn warmed(&self) {
+        self.shared.progress.warmed().await;
+    }
+
     /// From now on no call is let in. For good.
     pub async fn drain(&self) {
+        let leave = self.shared.fleet.leave(&*self.store);
+        // The others forget a node that is silent all the same.
+        let _ = tokio::time::timeout(LEAVE_WAIT, leave).await;
         self.shared.node.set_condition(Condition::Draining);
         Event::NodeDrained { node: &self.shared.name }.tell();
     }

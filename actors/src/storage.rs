@@ -1,9 +1,10 @@
 //! Storage: what has to outlive the process, behind one trait with two backends.
 //!
 //! Invariant: both backends keep the same promises; one suite in `tests/` is run on each.
-//! Not here: caches, snapshots for a start without the store, who asks for what and when.
+//! Not here: caches, who asks for what and when.
 
 pub mod embedded;
+pub mod mirror;
 pub mod records;
 pub mod scylla;
 pub mod store;
@@ -12,9 +13,10 @@ mod moves;
 mod rows;
 
 pub use self::embedded::Embedded;
+pub use self::mirror::Mirror;
 pub use self::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, DeployId, Fingerprint,
-    Head, Revision, SwitchRow, TokenRow,
+    Head, Move, NodeRow, Revision, SwitchRow, TokenRow,
 };
 pub use self::scylla::{CqlConfig, CqlConsistency, CqlSerial, Scylla};
-pub use self::store::Store;
+pub use self::store::{Kept, Store};

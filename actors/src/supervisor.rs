@@ -8,6 +8,7 @@
 mod quarantine;
 mod record;
 mod release;
+mod rows;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
-use quotas::scope::{EndpointId, Scope};
+use quotas::scope::{EndpointId, Scope, TeamName};
 use quotas::switches::{Board, Switch};
 
 use crate::error::ControlError;
@@ -29,6 +30,8 @@ use crate::who::{Who, unix_ms};
 pub use self::quarantine::{EndpointFailed, Lift};
 pub(crate) use self::record::Merge;
 pub use self::release::Release;
+pub(crate) use self::rows::RELEASED_MAX;
+use self::rows::Rows;
 
 /// How often it looks for switches that have come to their end.
 const TICK: Duration = Duration::from_millis(200);
@@ -40,8 +43,9 @@ pub struct Supervisor {
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     journal: Journal,
-    /// The newest row of each scope, released ones too.
-    rows: BTreeMap<Scope, SwitchRow>,
+    rows: Rows,
+    /// What the rows make of it; nobody else publishes one.
+    board: Arc<Board>,
     /// Those that the store may not have yet, from before the start.
     unsent: Vec<SwitchRow>,
     /// Scopes that were turned off here and of which the store knows nothing yet.
@@ -61,11 +65,14 @@ impl Supervisor {
         unsent: Vec<SwitchRow>,
         restarts: (u32, Duration),
     ) -> Self {
+        let mut known = Rows::default();
+        let (_, changes) = known.take(rows.into_values());
         Self {
             shared,
             store,
             journal,
-            rows,
+            rows: known,
+            board: Arc::new(Board::default().changed(changes)),
             unsent,
             unstored: HashSet::new(),
             ending: HashMap::new(),
@@ -76,31 +83,24 @@ impl Supervisor {
 
     /// Puts the rows in force: for calls that come, and for those that run at their next checkpoint.
     pub(crate) fn publish(&self) {
-        let board = verdicts::board_of(self.rows.values());
         for (name, service) in &self.shared.services {
-            service.off.store(board.service_off(name).is_some(), Ordering::Release);
+            service.off.store(self.board.service_off(name).is_some(), Ordering::Release);
         }
-        self.shared.board.store(Arc::new(board));
+        self.shared.board.store(Arc::clone(&self.board));
         // In this order: who hears of the change has to find the new board.
         runtime::fuel::switches_changed();
     }
 
-    fn board(&self) -> Arc<Board> {
-        self.shared.board.load_full()
-    }
-
     /// Takes rows that win over what is known, and puts them in force; answers which did.
     fn take(&mut self, rows: Vec<SwitchRow>) -> Vec<SwitchRow> {
-        let wins = |row: &SwitchRow| self.rows.get(&row.scope).is_none_or(|known| row.replaces(known));
-        let taken: Vec<SwitchRow> = rows.into_iter().filter(wins).collect();
-        if taken.is_empty() {
-            return taken;
-        }
+        let (taken, changes) = self.rows.take(rows);
         for row in &taken {
-            self.rows.insert(row.scope.clone(), row.clone());
             self.ending.remove(&row.scope);
         }
-        self.publish();
+        if !changes.is_empty() {
+            self.board = Arc::new(self.board.changed(changes));
+            self.publish();
+        }
         taken
     }
 
@@ -109,13 +109,14 @@ impl Supervisor {
         if flip.until_ms.is_some_and(|until| until <= now) {
             return Err(ControlError::SwitchPast);
         }
+        self.rows.room_for(&flip.scope, flip.bound.as_ref())?;
         Ok(Switch {
             scope: flip.scope.clone(),
             by: flip.who.name.as_str().into(),
             reason: flip.reason.as_str().into(),
             since: now,
             until: flip.until_ms,
-            generation: self.board().next_generation(&flip.scope),
+            generation: self.board.next_generation(&flip.scope),
             observe: flip.observe,
         })
     }
@@ -140,6 +141,8 @@ impl Actor for Supervisor {
 pub struct Flip {
     /// Who asks.
     pub who: Who,
+    /// The team that they are bound to, of whose scopes only so many may be off for them to turn off another.
+    pub bound: Option<TeamName>,
     /// What is to be off.
     pub scope: Scope,
     /// Why.
@@ -163,8 +166,7 @@ impl Handler<Flip> for Supervisor {
         if flip.dry_run {
             return Box::pin(async { Ok(switch) });
         }
-        let was_off = self.rows.get(&flip.scope).is_some_and(|known| known.off);
-        if !was_off {
+        if !self.rows.is_off(&flip.scope) {
             self.unstored.insert(flip.scope.clone());
         }
         let row = verdicts::row_of(&switch);
@@ -191,7 +193,7 @@ impl Handler<Switches> for Supervisor {
     type Result = MessageResult<Switches>;
 
     fn handle(&mut self, _: Switches, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.board().iter().cloned().collect())
+        MessageResult(self.board.iter().cloned().collect())
     }
 }
 
@@ -199,7 +201,7 @@ impl Supervisor {
     /// Releases the switches whose time is over. One that the store does not take is tried again.
     fn end_switches(&mut self, myself: &Addr<Self>) {
         let now = Instant::now();
-        for scope in self.board().expired(unix_ms()) {
+        for scope in self.board.expired(unix_ms()) {
             if self.ending.get(&scope).is_none_or(|again| *again <= now) {
                 self.ending.insert(scope.clone(), now + verdicts::backoff(u32::MAX));
                 let who = Who::node("expiry");

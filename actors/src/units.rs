@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use moka::sync::Cache;
@@ -27,6 +27,10 @@ use crate::turns::Turns;
 
 /// How long a failure to load a unit is remembered, so that callers do not repeat the work.
 const FAILED_FOR: Duration = Duration::from_secs(2);
+/// How long one node of a fleet has for a unit before another may make it.
+const LEASE: Duration = Duration::from_secs(30);
+/// How often is looked whether another node has made a unit.
+const LEASE_LOOK: Duration = Duration::from_millis(100);
 /// How much larger a unit is in memory than in its envelope, about.
 const GROWTH: usize = 4;
 
@@ -40,7 +44,7 @@ pub trait Compile: Send + Sync {
 #[async_trait]
 impl Compile for Compiler {
     async fn compile(&self, bundle: &Bundle) -> Result<Compilation, CompileError> {
-        Self::compile(self, bundle).await
+        Self::compile(self, bundle.manifest().team.as_str(), bundle).await
     }
 }
 
@@ -113,12 +117,30 @@ pub(crate) struct Opened {
     pub(crate) envelope: bytes::Bytes,
 }
 
+/// A bundle from its archive, if it is the one that the hash names.
+async fn unpacked(hash: BundleHash, archive: bytes::Bytes) -> Result<Bundle, UnitFailure> {
+    let corrupt = |detail: String| UnitFailure { code: "store.corrupt", detail };
+    let read = tokio::task::spawn_blocking(move || Bundle::from_archive(&archive, &ArchiveLimits::default()));
+    match read.await {
+        Ok(Ok(bundle)) if bundle.hash() == hash => Ok(bundle),
+        Ok(Ok(other)) => {
+            Err(corrupt(format!("the stored files of bundle {hash} are those of {}", other.hash())))
+        }
+        Ok(Err(found)) => {
+            let first = found.iter().next().map_or(String::new(), |first| first.message.clone());
+            Err(corrupt(format!("the stored files of bundle {hash} cannot be read: {first}")))
+        }
+        Err(_) => Err(corrupt(format!("reading the stored files of bundle {hash} failed"))),
+    }
+}
+
 /// Finds, loads and compiles units.
 pub struct Units {
     store: Arc<dyn Store>,
     compiler: Arc<dyn Compile>,
     keys: SigningKeys,
     kind: ContentKind,
+    node: Arc<str>,
     cache: Cache<BundleHash, (Arc<Unit>, u32)>,
     failed: Cache<BundleHash, UnitFailure>,
     turns: Turns<BundleHash>,
@@ -136,12 +158,13 @@ impl Units {
         compiler: Arc<dyn Compile>,
         keys: SigningKeys,
         cache: Size,
+        node: Arc<str>,
     ) -> Result<Self, StoreError> {
         let fingerprint = Fingerprint::parse(&codec::Fingerprint::current().text())?;
         let cache = Cache::builder().max_capacity(cache.get()).weigher(|_, (_, weight)| *weight).build();
         let failed = Cache::builder().max_capacity(1_000).time_to_live(FAILED_FOR).build();
         let kind = ContentKind::Unit { fingerprint };
-        Ok(Self { store, compiler, keys, kind, cache, failed, turns: Turns::default() })
+        Ok(Self { store, compiler, keys, kind, node, cache, failed, turns: Turns::default() })
     }
 
     /// The unit, if it is in memory.
@@ -182,17 +205,76 @@ impl Units {
 
     async fn fetch(&self, bundle: BundleHash) -> Result<Arc<Unit>, UnitFailure> {
         let key = ContentHash(*bundle.as_bytes());
-        match self.store.content(&self.kind, key).await {
-            Ok(Some(envelope)) => match self.open(envelope, bundle).await {
-                Ok(opened) => return Ok(opened.unit),
-                Err(failure) => Event::UnitRejected { bundle, code: failure.code }.tell(),
-            },
-            Ok(None) => {}
-            Err(error @ StoreError::Corrupt { .. }) => {
-                Event::UnitRejected { bundle, code: error.code() }.tell();
+        let until = Instant::now() + LEASE;
+        let mut found = self.store.content(&self.kind, key).await;
+        loop {
+            match found {
+                Ok(Some(envelope)) => match self.open(envelope, bundle).await {
+                    Ok(opened) => return Ok(opened.unit),
+                    Err(failure) => {
+                        Event::UnitRejected { bundle, code: failure.code }.tell();
+                        if let Some(unit) = self.fetch_anew(bundle).await {
+                            return Ok(unit);
+                        }
+                        break;
+                    }
+                },
+                Ok(None) => {}
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    Event::UnitRejected { bundle, code: error.code() }.tell();
+                    break;
+                }
+                Err(error) => return Err(error.into()),
             }
+            // A store that cannot say whose turn it is has no other node make it either.
+            if self.lease(key).await || Instant::now() >= until {
+                break;
+            }
+            tokio::time::sleep(LEASE_LOOK).await;
+            found = self.store.content(&self.kind, key).await;
+        }
+        self.make(bundle).await
+    }
+
+    async fn lease(&self, key: ContentHash) -> bool {
+        self.store.lease(&self.kind, key, &self.node, LEASE).await.unwrap_or(true)
+    }
+
+    /// The unit from where it was first kept, when the copy at hand was no good.
+    async fn fetch_anew(&self, bundle: BundleHash) -> Option<Arc<Unit>> {
+        let key = ContentHash(*bundle.as_bytes());
+        let envelope = self.store.refetch(&self.kind, key).await.ok()??;
+        self.open(envelope, bundle).await.ok().map(|opened| opened.unit)
+    }
+
+    /// Makes sure that there is a unit that [`Units::load`] will take, without decoding one that is there. Where
+    /// another node is about to make it, nothing is done, and the answer is false.
+    ///
+    /// # Errors
+    /// There is none to be had.
+    pub(crate) async fn ready(&self, cell: &UnitCell) -> Result<bool, UnitFailure> {
+        let bundle = cell.bundle;
+        if self.peek(cell).is_some() {
+            return Ok(true);
+        }
+        let _turn = self.turns.take(&bundle).await;
+        let key = ContentHash(*bundle.as_bytes());
+        match self.store.content(&self.kind, key).await {
+            Ok(Some(envelope)) if codec::check(&envelope, bundle, &self.keys).is_ok() => return Ok(true),
+            Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => {}
+            Ok(None) if !self.lease(key).await => return Ok(false),
+            Ok(None) => {}
             Err(error) => return Err(error.into()),
         }
+        self.fetch(bundle).await.map(|unit| {
+            cell.set(&unit);
+            true
+        })
+    }
+
+    /// Compiles a unit from its stored source, and keeps it.
+    async fn make(&self, bundle: BundleHash) -> Result<Arc<Unit>, UnitFailure> {
+        let key = ContentHash(*bundle.as_bytes());
         let source = self.bundle(bundle).await?;
         let compilation = self
             .compiler
@@ -210,21 +292,18 @@ impl Units {
 
     /// A bundle from the store, if its files are still those that its hash names.
     pub(crate) async fn bundle(&self, hash: BundleHash) -> Result<Bundle, UnitFailure> {
-        let corrupt = |detail: String| UnitFailure { code: "store.corrupt", detail };
-        let stored = self.store.content(&ContentKind::Bundle, ContentHash(*hash.as_bytes())).await?;
-        let archive = stored.ok_or_else(|| corrupt(format!("the store has no files for bundle {hash}")))?;
-        let read =
-            tokio::task::spawn_blocking(move || Bundle::from_archive(&archive, &ArchiveLimits::default()));
-        match read.await {
-            Ok(Ok(bundle)) if bundle.hash() == hash => Ok(bundle),
-            Ok(Ok(other)) => {
-                Err(corrupt(format!("the stored files of bundle {hash} are those of {}", other.hash())))
-            }
-            Ok(Err(found)) => {
-                let first = found.iter().next().map_or(String::new(), |first| first.message.clone());
-                Err(corrupt(format!("the stored files of bundle {hash} cannot be read: {first}")))
-            }
-            Err(_) => Err(corrupt(format!("reading the stored files of bundle {hash} failed"))),
+        let (kind, key) = (ContentKind::Bundle, ContentHash(*hash.as_bytes()));
+        let stored = self.store.content(&kind, key).await?;
+        let missing = || UnitFailure {
+            code: "store.corrupt",
+            detail: format!("the store has no files for bundle {hash}"),
+        };
+        match unpacked(hash, stored.ok_or_else(missing)?).await {
+            Ok(bundle) => Ok(bundle),
+            Err(failure) => match self.store.refetch(&kind, key).await {
+                Ok(Some(archive)) => unpacked(hash, archive).await,
+                _ => Err(failure),
+            },
         }
     }
 

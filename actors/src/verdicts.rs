@@ -4,10 +4,11 @@
 //! Not here: who acts on them (`supervisor`, `watch`).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quotas::scope::Scope;
-use quotas::switches::{Board, Switch};
+use quotas::switches::{Change, Switch};
 use quotas::units::Moment;
 
 use crate::storage::SwitchRow;
@@ -54,12 +55,21 @@ pub fn newest(rows: impl IntoIterator<Item = SwitchRow>) -> BTreeMap<Scope, Swit
     newest
 }
 
-/// The board that these rows make.
-pub fn board_of<'a>(rows: impl IntoIterator<Item = &'a SwitchRow>) -> Board {
-    rows.into_iter().fold(Board::default(), |board, row| match row.off {
-        true => board.with(switch_of(row)),
-        false => board.released(&row.scope, row.generation),
-    })
+/// Of these rows those that are off, and of the others the newest: as many as are remembered.
+pub fn remembered(rows: BTreeMap<Scope, SwitchRow>, most: usize) -> Vec<SwitchRow> {
+    let (mut kept, mut released): (Vec<_>, Vec<_>) = rows.into_values().partition(|row| row.off);
+    released.sort_by_key(|row| std::cmp::Reverse(row.since_ms));
+    kept.extend(released.into_iter().take(most));
+    kept.sort_by(|one, next| one.scope.cmp(&next.scope));
+    kept
+}
+
+/// What a row changes on the board.
+pub fn change_of(row: &SwitchRow) -> Change {
+    match row.off {
+        true => Change::Off(Arc::new(switch_of(row))),
+        false => Change::On(row.scope.clone(), row.generation),
+    }
 }
 
 /// A row that holds, as a switch.
@@ -91,6 +101,8 @@ pub fn row_of(switch: &Switch) -> SwitchRow {
 
 #[cfg(test)]
 mod tests {
+    use quotas::switches::Board;
+
     use super::*;
 
     fn row(scope: &str, generation: u64, off: bool) -> SwitchRow {
@@ -134,10 +146,24 @@ mod tests {
         let forth = newest(rows.clone());
         let back = newest(rows.into_iter().rev());
         assert_eq!(forth, back);
-        let board = board_of(forth.values());
+        let board = Board::default().changed(forth.values().map(change_of));
         assert!(board.get(&Scope::All).is_some());
         assert!(board.get(&Scope::parse("team:tv").unwrap()).is_none());
         assert_eq!(board.next_generation(&Scope::parse("team:tv").unwrap()), 3);
         assert_eq!(board.iter().map(row_of).collect::<Vec<_>>(), [row("all", 1, true)]);
+    }
+
+    #[test]
+    fn what_is_off_is_remembered_and_of_the_rest_the_newest() {
+        let released = |scope: &str, since_ms| SwitchRow { since_ms, ..row(scope, 1, false) };
+        let rows = newest([
+            row("all", 1, true),
+            released("team:a", 3),
+            released("team:b", 2),
+            released("team:c", 4),
+        ]);
+        let kept = |most| remembered(rows.clone(), most).into_iter().map(|row| row.scope.to_string());
+        assert_eq!(kept(2).collect::<Vec<_>>(), ["all", "team:a", "team:c"]);
+        assert_eq!(kept(0).collect::<Vec<_>>(), ["all"]);
     }
 }

@@ -4,41 +4,41 @@
 //! store that is down changes nothing but the waiting time, and is told of once.
 //! Not here: what a change means (`controller`, `supervisor`), how a store finds changes (`storage`).
 
-use std::collections::HashSet;
+mod audit;
+mod follow;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
-use quotas::scope::{Scope, ScriptId, TeamName};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
-use crate::controller::{Controller, Seen};
+use self::follow::Follow;
+use crate::controller::Controller;
 use crate::error::StoreError;
 use crate::events::Event;
+use crate::fleet;
 use crate::node::Shared;
-use crate::storage::store::READ_MAX;
-use crate::storage::{AuditEntry, Change, Cursor, Head, Store};
-use crate::supervisor::{Merge, Supervisor};
+use crate::storage::{Change, Cursor, Store};
+use crate::supervisor::Supervisor;
 use crate::verdicts;
+use crate::who::unix_ms;
 
-/// How many scripts are brought up to date at once.
-const SCRIPTS_AT_ONCE: usize = 4;
+pub use self::audit::Audit;
+
 /// How long one round may take.
 const ROUND_WAIT: Duration = Duration::from_secs(10);
 
 /// The actor.
 pub struct Storage {
     store: Arc<dyn Store>,
+    follow: Arc<Follow>,
     watch: Arc<Mutex<Watch>>,
 }
 
 struct Watch {
-    shared: Arc<Shared>,
-    store: Arc<dyn Store>,
-    controller: Addr<Controller>,
-    supervisor: Addr<Supervisor>,
-    scripts: Arc<Semaphore>,
+    follow: Arc<Follow>,
     /// How far the feed was read; nothing while the store was never reached.
     cursor: Option<Cursor>,
     poll: Duration,
@@ -49,7 +49,8 @@ struct Watch {
 }
 
 impl Storage {
-    /// A watch that goes on from `cursor`; unless the start read the `whole` store, it begins with a sweep.
+    /// A watch that goes on from `cursor`; unless the start read the `whole` store, it begins with a sweep. A
+    /// `cold` node, whose start knew of no script, is warmed after that, and bears this share of broken ones.
     pub(crate) fn new(
         shared: Arc<Shared>,
         store: Arc<dyn Store>,
@@ -57,21 +58,19 @@ impl Storage {
         supervisor: Addr<Supervisor>,
         cursor: Option<Cursor>,
         whole: bool,
+        cold: Option<u8>,
         (poll, sweep): (Duration, Duration),
     ) -> Self {
+        let follow = Arc::new(Follow::new(shared, Arc::clone(&store), controller, supervisor, cold));
         let watch = Watch {
-            shared,
-            store: Arc::clone(&store),
-            controller,
-            supervisor,
-            scripts: Arc::new(Semaphore::new(SCRIPTS_AT_ONCE)),
+            follow: Arc::clone(&follow),
             failures: u32::from(cursor.is_none()),
             cursor,
             poll,
             sweep,
             swept: whole.then(Instant::now),
         };
-        Self { store, watch: Arc::new(Mutex::new(watch)) }
+        Self { store, follow, watch: Arc::new(Mutex::new(watch)) }
     }
 }
 
@@ -79,15 +78,32 @@ impl Actor for Storage {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(wrap_future(beats(Arc::clone(&self.follow))));
         let watch = Arc::clone(&self.watch);
         ctx.spawn(wrap_future(async move {
+            // What a start without the store could not read is read as soon as may be.
+            let mut wait = match watch.lock().await.cursor {
+                Some(_) => None,
+                None => Some(Duration::ZERO),
+            };
             loop {
-                let wait = watch.lock().await.pause(uuid::Uuid::new_v4().as_u64_pair().0);
-                tokio::time::sleep(wait).await;
+                let pause = watch.lock().await.pause(uuid::Uuid::new_v4().as_u64_pair().0);
+                tokio::time::sleep(wait.take().unwrap_or(pause)).await;
                 // What went wrong was told, and decides how long the next pause is.
                 let _ = watch.lock().await.round().await;
             }
         }));
+    }
+}
+
+/// Makes the node known to the others, again and again.
+async fn beats(follow: Arc<Follow>) {
+    loop {
+        let beat = follow.shared.fleet.beat(&*follow.store);
+        if let Ok(Err(error)) = tokio::time::timeout(ROUND_WAIT, beat).await {
+            tracing::debug!(%error, "this node could not make itself known");
+        }
+        tokio::time::sleep(fleet::BEAT).await;
     }
 }
 
@@ -119,51 +135,21 @@ impl Watch {
     }
 
     async fn look(&mut self) -> Result<(), StoreError> {
-        let (changes, next) = self.store.changes(&self.cursor.unwrap_or_default()).await?;
+        let now = unix_ms();
+        let (changes, next) = self.follow.store.changes(&self.cursor.unwrap_or_default()).await?;
         // What happened while the store was away may have fallen out of the feed.
         let sweep = self.failures > 0
             || self.cursor.is_none()
             || self.swept.is_none_or(|at| at.elapsed() >= self.sweep);
-        let switched = changes.iter().any(|change| matches!(change, Change::Switch(_)));
-        if sweep || switched {
-            // An actor that stops takes no more; so does the node.
-            let _ = self.supervisor.send(Merge(self.store.switches().await?)).await;
-        }
-        if sweep || changes.contains(&Change::Tokens) {
-            self.shared.count_tokens();
-        }
         if sweep {
-            for (script, head) in self.store.heads().await? {
-                self.bring(script, head);
-            }
+            self.follow.everything().await?;
             self.swept = Some(Instant::now());
-            self.shared.set_loaded();
         } else {
-            let scripts: HashSet<_> = changes
-                .into_iter()
-                .filter_map(|change| match change {
-                    Change::Script(script, _) => Some(script),
-                    Change::Switch(_) | Change::Tokens => None,
-                })
-                .collect();
-            for script in scripts {
-                if let Some(head) = self.store.head(&script).await? {
-                    self.bring(script, head);
-                }
-            }
+            self.follow.these(changes).await?;
         }
+        self.follow.shared.progress.set_in_step(now);
         self.cursor = Some(next);
         Ok(())
-    }
-
-    /// Has a script brought up to date in the background.
-    fn bring(&self, script: ScriptId, head: Head) {
-        let (controller, turns) = (self.controller.clone(), Arc::clone(&self.scripts));
-        actix_rt::spawn(async move {
-            if let Ok(_turn) = turns.acquire().await {
-                let _ = controller.send(Seen { script, head }).await;
-            }
-        });
     }
 }
 
@@ -181,43 +167,19 @@ impl Handler<Look> for Storage {
     }
 }
 
-/// The admin door: who did what, newest first.
+/// Another node: these changed. Answered when the store was asked about them.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Vec<AuditEntry>, StoreError>")]
-pub struct Audit {
-    /// Only of this script.
-    pub script: Option<ScriptId>,
-    /// Only of this team, among the newest thousand.
-    pub team: Option<TeamName>,
-    /// How many at most.
-    pub limit: usize,
-}
+#[rtype(result = "Result<(), StoreError>")]
+pub struct Hinted(pub Vec<Change>);
 
-impl Handler<Audit> for Storage {
-    type Result = ResponseFuture<Result<Vec<AuditEntry>, StoreError>>;
+impl Handler<Hinted> for Storage {
+    type Result = ResponseFuture<Result<(), StoreError>>;
 
-    fn handle(&mut self, Audit { script, team, limit }: Audit, _: &mut Self::Context) -> Self::Result {
-        let store = Arc::clone(&self.store);
+    fn handle(&mut self, Hinted(changes): Hinted, _: &mut Self::Context) -> Self::Result {
+        let follow = Arc::clone(&self.follow);
         Box::pin(async move {
-            let read = if team.is_some() { READ_MAX } else { limit };
-            let mut entries = store.audit(script.as_ref(), read).await?;
-            if let Some(team) = &team {
-                entries.retain(|entry| {
-                    Scope::parse(&entry.subject).is_ok_and(|scope| team_of(&scope) == Some(team))
-                });
-            }
-            entries.truncate(limit);
-            Ok(entries)
+            let taken = tokio::time::timeout(ROUND_WAIT, follow.these(changes)).await;
+            taken.unwrap_or_else(|_| Err(StoreError::unavailable("it did not answer in time")))
         })
-    }
-}
-
-fn team_of(scope: &Scope) -> Option<&TeamName> {
-    match scope {
-        Scope::Team(team) => Some(team),
-        Scope::Script(script) => Some(&script.team),
-        Scope::Endpoint(endpoint) => Some(endpoint.team()),
-        Scope::Revision(revision) => Some(&revision.script.team),
-        Scope::All | Scope::Class(_) | Scope::Service(_) => None,
     }
 }

@@ -8,6 +8,8 @@ pub mod problem;
 
 pub mod codes;
 
+mod convergence;
+
 pub mod revisions;
 
 pub mod endpoints;
@@ -30,6 +32,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::client::{BaseUrl, BaseUrlError, Client, ClientError};
 pub use self::codes::Code;
+pub use self::convergence::{Convergence, NodeStanding, NodeState};
 pub use self::endpoints::{Endpoint, EndpointLimits, Quarantine};
 pub use self::node::{
     AuditEntry, Check, Decision, Health, Limits, Node, QuotaRule, QuotaState, RateLimits, UploadLimits,

@@ -130,36 +130,44 @@ shapes! {
         pub name: String,
         /// The program's version.
         pub version: String,
+        /// The build of the engine.
+        pub build: String,
+        /// Where its admin address is, as the others know it.
+        pub admin: Option<String>,
         /// Since when it runs.
         pub started: Time,
-        /// Whether it is the one that answers.
+        /// When it last made itself known.
+        pub seen: Time,
+        /// Whether it is the one that answers. Only of that one the rest is known.
         pub this: bool,
         /// Whether it is ready to serve.
-        pub ready: bool,
+        pub ready: Option<bool>,
         /// Whether it is about to stop.
-        pub draining: bool,
+        pub draining: Option<bool>,
         /// Threads that serve devices.
-        pub lanes: u32,
+        pub lanes: Option<u32>,
         /// Calls alive now.
-        pub in_flight: u64,
+        pub in_flight: Option<u64>,
         /// Endpoints that it serves.
-        pub endpoints: u64,
-        /// How far it is behind the store, in milliseconds, where that is known.
+        pub endpoints: Option<u64>,
+        /// Scripts that it does not serve as the store has them.
+        pub unserved: Option<u64>,
+        /// How long ago it last compared what it serves with the store, in milliseconds.
         pub lag_ms: Option<u64>,
     }
 
     answer
-    /// Why a device's call was refused.
+    /// Why a device's call was refused or failed.
     pub struct Decision {
-        /// Its id, as the device got it.
+        /// Its id, as the device got it: the decision's, or the request's of a call that failed.
         pub id: String,
         /// When.
         pub at: Time,
         /// The endpoint that was called.
         pub endpoint: Option<String>,
-        /// The revision that would have run.
+        /// The revision that ran, if one did.
         pub revision: Option<u64>,
-        /// The rule that refused, such as `rate.endpoint`.
+        /// The rule that refused, such as `rate.endpoint`, or the code of the failure.
         pub rule: String,
         /// The id of the request.
         pub request: Option<String>,

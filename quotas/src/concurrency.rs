@@ -4,9 +4,12 @@
 //! its gates or through none.
 //! Not here: which gates a call goes through and what a refusal says (`admission`).
 
+mod shares;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use self::shares::{Share, Shares};
 use crate::units::InFlight;
 
 /// A counter of calls alive, with a limit.

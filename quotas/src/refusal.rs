@@ -162,6 +162,9 @@ impl Refusal {
             RefusalCode::PressureShed => {
                 "Try again after the time given; the node has more to do than it can."
             }
+            RefusalCode::RateExceeded if self.rule != "rate.endpoint" => {
+                "Spread the calls over time and try again after the time given; the operator sets this rate for everyone."
+            }
             RefusalCode::RateExceeded => {
                 "Spread the calls over time and try again after the time given; if the rate is needed, ask for a higher one in the manifest."
             }

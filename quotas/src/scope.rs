@@ -134,6 +134,19 @@ pub enum Scope {
     Service(ServiceName),
 }
 
+impl Scope {
+    /// The team that it lies in; what concerns all teams lies in none.
+    pub fn team(&self) -> Option<&TeamName> {
+        match self {
+            Self::Team(team) => Some(team),
+            Self::Script(script) => Some(&script.team),
+            Self::Endpoint(endpoint) => Some(endpoint.team()),
+            Self::Revision(revision) => Some(&revision.script.team),
+            Self::All | Self::Class(_) | Self::Service(_) => None,
+        }
+    }
+}
+
 impl ScriptId {
     /// Reads `team/script`.
     pub fn parse(text: &str) -> Result<Self, ParseScopeError> {

@@ -7,12 +7,16 @@
 //! **Merging.** For each scope the higher generation wins. On equal generations off wins over released, and
 //! refusing over observing; what remains is decided by the later end (none is the latest), then by the
 //! switch's text, so that boards that saw the same changes in any order are equal. A release is remembered
-//! with its generation, or a switch that arrives late would turn off again what was released after it.
+//! with its generation, or a switch that arrives late would turn off again what was released after it. Where
+//! it is forgotten all the same, whatever is switched next of a scope unknown comes after it.
 
-use std::collections::{BTreeMap, HashMap};
+mod index;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::scope::{ClassName, EndpointId, RevisionNumber, Scope, ScriptId, ServiceName, TeamName};
+use self::index::Index;
+use crate::scope::{ClassName, EndpointId, RevisionNumber, Scope, ServiceName};
 
 /// Something turned off, by whom, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,31 +49,31 @@ pub struct CallFacts<'a> {
 }
 
 /// All switches that are off. Cheap to ask: one look when nothing is off, otherwise one lookup a kind of
-/// scope that has switches, and no allocation.
+/// scope that has switches, and no allocation. Cheap to change: a new board shares with the one before what is
+/// the same.
 #[derive(Debug, Clone, Default)]
 pub struct Board {
-    /// False when no call can be refused or observed, so that the usual case ends here.
-    any: bool,
-    switches: BTreeMap<Scope, Arc<Switch>>,
-    released: BTreeMap<Scope, u64>,
+    switches: Arc<BTreeMap<Scope, Arc<Switch>>>,
+    released: Arc<BTreeMap<Scope, u64>>,
+    /// No scope that was forgotten had a later generation.
+    floor: u64,
     index: Index,
 }
 
-/// The switches again, by ids that a call can lend: a [`Scope`] would have to be made for each lookup.
-#[derive(Debug, Clone, Default)]
-struct Index {
-    all: Option<Arc<Switch>>,
-    teams: HashMap<TeamName, Arc<Switch>>,
-    scripts: HashMap<ScriptId, Arc<Switch>>,
-    endpoints: HashMap<EndpointId, Arc<Switch>>,
-    revisions: HashMap<ScriptId, BTreeMap<RevisionNumber, Arc<Switch>>>,
-    classes: HashMap<ClassName, Arc<Switch>>,
-    services: HashMap<ServiceName, Arc<Switch>>,
+/// A change of one scope's switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is off.
+    Off(Arc<Switch>),
+    /// It was turned on again, in this generation.
+    On(Scope, u64),
+    /// That it was turned on again need not be remembered any longer.
+    Forget(Scope),
 }
 
 impl PartialEq for Board {
     fn eq(&self, other: &Self) -> bool {
-        self.switches == other.switches && self.released == other.released
+        (&self.switches, &self.released, self.floor) == (&other.switches, &other.released, other.floor)
     }
 }
 
@@ -89,10 +93,10 @@ impl Board {
     }
 
     fn first(&self, ask: &CallFacts<'_>, observe: bool) -> Option<&Switch> {
-        if !self.any {
+        let index = &self.index;
+        if index.calls == 0 {
             return None;
         }
-        let index = &self.index;
         let script = &ask.endpoint.script;
         let wanted = |switch: &&Arc<Switch>| switch.observe == observe;
         index
@@ -132,16 +136,29 @@ impl Board {
     pub fn next_generation(&self, scope: &Scope) -> u64 {
         let switched = self.switches.get(scope).map(|switch| switch.generation);
         let released = self.released.get(scope).copied();
-        switched.max(released).map_or(1, |generation| generation.saturating_add(1))
+        switched.max(released).unwrap_or(self.floor).saturating_add(1)
     }
 
-    /// This board with a switch turned off, unless what is known of its scope wins over it. A flip that must
-    /// win takes its generation from [`Board::next_generation`].
+    /// This board with changes that were made here or elsewhere, each unless what is known of its scope wins over
+    /// it. What the changes do not touch is shared with this board.
+    #[must_use]
+    pub fn changed(&self, changes: impl IntoIterator<Item = Change>) -> Self {
+        let mut next = self.clone();
+        for change in changes {
+            match change {
+                Change::Off(switch) => next.merge_switch(switch),
+                Change::On(scope, generation) => next.merge_release(scope, generation),
+                Change::Forget(scope) => next.forget(&scope),
+            }
+        }
+        next
+    }
+
+    /// This board with a switch turned off. A flip that must win takes its generation from
+    /// [`Board::next_generation`].
     #[must_use]
     pub fn with(&self, switch: Switch) -> Self {
-        let mut next = self.clone();
-        next.merge_switch(Arc::new(switch));
-        next.indexed()
+        self.changed([Change::Off(Arc::new(switch))])
     }
 
     /// This board with a scope's switch turned on again, as the newest change of that scope.
@@ -150,25 +167,19 @@ impl Board {
         self.released(scope, self.next_generation(scope))
     }
 
-    /// This board with a release that was made elsewhere, unless what is known of its scope wins over it.
+    /// This board with a release that was made elsewhere.
     #[must_use]
     pub fn released(&self, scope: &Scope, generation: u64) -> Self {
-        let mut next = self.clone();
-        next.merge_release(scope.clone(), generation);
-        next.indexed()
+        self.changed([Change::On(scope.clone(), generation)])
     }
 
     /// This board and another made one.
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {
-        let mut next = self.clone();
-        for switch in other.switches.values() {
-            next.merge_switch(Arc::clone(switch));
-        }
-        for (scope, generation) in &other.released {
-            next.merge_release(scope.clone(), *generation);
-        }
-        next.indexed()
+        let off = other.switches.values().map(|switch| Change::Off(Arc::clone(switch)));
+        let on = other.released.iter().map(|(scope, generation)| Change::On(scope.clone(), *generation));
+        let floor = self.floor.max(other.floor);
+        Self { floor, ..self.changed(off.chain(on)) }
     }
 
     /// The scopes whose switches have come to their end. They stay in force until they are released: who
@@ -187,39 +198,31 @@ impl Board {
         if self.switches.get(&switch.scope).is_some_and(|known| rank(known) >= rank(&switch)) {
             return;
         }
-        self.released.remove(&switch.scope);
-        self.switches.insert(switch.scope.clone(), switch);
+        if self.released.contains_key(&switch.scope) {
+            Arc::make_mut(&mut self.released).remove(&switch.scope);
+        }
+        self.index.set(&switch.scope, Some(&switch));
+        Arc::make_mut(&mut self.switches).insert(switch.scope.clone(), switch);
     }
 
     fn merge_release(&mut self, scope: Scope, generation: u64) {
         let newest = self.released.get(&scope).is_none_or(|known| *known < generation);
-        let wins = self.switches.get(&scope).is_none_or(|switch| switch.generation < generation);
-        if newest && wins {
-            self.switches.remove(&scope);
-            self.released.insert(scope, generation);
+        let switch = self.switches.get(&scope);
+        if !newest || switch.is_some_and(|switch| switch.generation >= generation) {
+            return;
         }
+        if switch.is_some() {
+            self.index.set(&scope, None);
+            Arc::make_mut(&mut self.switches).remove(&scope);
+        }
+        Arc::make_mut(&mut self.released).insert(scope, generation);
     }
 
-    fn indexed(mut self) -> Self {
-        let mut index = Index::default();
-        self.any = false;
-        for (scope, switch) in &self.switches {
-            let switch = Arc::clone(switch);
-            self.any |= !matches!(scope, Scope::Service(_));
-            match scope.clone() {
-                Scope::All => index.all = Some(switch),
-                Scope::Team(id) => drop(index.teams.insert(id, switch)),
-                Scope::Script(id) => drop(index.scripts.insert(id, switch)),
-                Scope::Endpoint(id) => drop(index.endpoints.insert(id, switch)),
-                Scope::Revision(id) => {
-                    index.revisions.entry(id.script).or_default().insert(id.number, switch);
-                }
-                Scope::Class(id) => drop(index.classes.insert(id, switch)),
-                Scope::Service(id) => drop(index.services.insert(id, switch)),
-            }
+    fn forget(&mut self, scope: &Scope) {
+        if self.released.contains_key(scope) {
+            let generation = Arc::make_mut(&mut self.released).remove(scope);
+            self.floor = self.floor.max(generation.unwrap_or_default());
         }
-        self.index = index;
-        self
     }
 }
 

@@ -35,7 +35,7 @@ fn main() {
 }
 
 fn measure(name: &str, bundle: &Bundle) {
-    let keys = SigningKeys::new((1, [7; 32]), Vec::new());
+    let keys = SigningKeys::new([7; 32], Vec::new());
     let first = compile(bundle).unwrap_or_else(|wrong| panic!("{}", wrong.render(false))).compiled;
     let sealed = seal(&first, bundle.hash(), &keys);
     let (mut compiling, mut opening) = (Vec::with_capacity(RUNS), Vec::with_capacity(RUNS));

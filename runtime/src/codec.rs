@@ -28,7 +28,7 @@ const BLAKE3_KEYED: u8 = 1;
 const HEADER: usize = 8 + 32 + 32 + 12;
 const SIGNATURE: usize = 32;
 /// The largest unit that is read, in bytes.
-const LARGEST: usize = 16 * 1024 * 1024;
+pub const LARGEST: usize = 16 * 1024 * 1024;
 
 /// What the compiler gives: parts of a unit that are not signed yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,15 @@ pub struct Compiled {
     /// From instruction to file, line and function, in MessagePack.
     #[serde(with = "serde_bytes_vec")]
     pub debug: Vec<u8>,
+}
+
+impl Compiled {
+    /// Whether its envelope would be larger than any that is read.
+    pub fn is_too_large(&self) -> bool {
+        let shapes = rmp_serde::to_vec(&self.shapes).map_or(usize::MAX, |shapes| shapes.len());
+        let parts = [HEADER, SIGNATURE, self.logic.len(), shapes, self.debug.len()];
+        parts.into_iter().fold(0, usize::saturating_add) > LARGEST
+    }
 }
 
 /// Byte strings as such, not as lists of numbers.
@@ -70,7 +79,8 @@ mod serde_bytes_vec {
     }
 }
 
-/// The keys of a fleet: one signs, some more may be accepted while they are rotated out.
+/// The keys of a fleet: one signs, some more may be accepted while they are rotated out. A key's id comes from
+/// the key, so that all nodes call it the same.
 #[derive(Clone)]
 pub struct SigningKeys {
     current: (u8, [u8; 32]),
@@ -84,13 +94,18 @@ impl std::fmt::Debug for SigningKeys {
 }
 
 impl SigningKeys {
-    /// Keys with their ids: the first signs, all are accepted.
-    pub fn new(current: (u8, [u8; 32]), older: Vec<(u8, [u8; 32])>) -> Self {
-        Self { current, older }
+    /// The first signs, all are accepted.
+    pub fn new(current: [u8; 32], older: Vec<[u8; 32]>) -> Self {
+        let with_id = |key: [u8; 32]| (blake3::derive_key("callboard signing key id v1", &key)[0], key);
+        Self { current: with_id(current), older: older.into_iter().map(with_id).collect() }
     }
 
-    fn find(&self, id: u8) -> Option<&[u8; 32]> {
-        std::iter::once(&self.current).chain(&self.older).find(|(known, _)| *known == id).map(|(_, key)| key)
+    /// The keys of this id: two may share one.
+    fn find(&self, id: u8) -> impl Iterator<Item = &[u8; 32]> {
+        std::iter::once(&self.current)
+            .chain(&self.older)
+            .filter(move |(known, _)| *known == id)
+            .map(|(_, key)| key)
     }
 }
 
@@ -130,14 +145,54 @@ impl std::fmt::Debug for Fingerprint {
     }
 }
 
+/// The longest text that a script may hold as it stands, in bytes. Using it copies it, which nobody charges for.
+pub const CONSTANT_MAX: usize = 64 * 1024;
+
+/// Why a unit has no bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A text in it is longer than any may be.
+    #[error("A text or constant of this script has {bytes} bytes, {CONSTANT_MAX} are the most")]
+    Constant {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// It holds something that does not encode; the text says what.
+    #[error("{0}")]
+    Unit(String),
+}
+
+impl From<String> for EncodeError {
+    fn from(what: String) -> Self {
+        Self::Unit(what)
+    }
+}
+
+/// The length of the longest text or byte string in a unit.
+fn longest_text(tree: &rmpv::Value) -> usize {
+    match tree {
+        rmpv::Value::String(text) => text.as_bytes().len(),
+        rmpv::Value::Binary(bytes) => bytes.len(),
+        rmpv::Value::Array(items) => items.iter().map(longest_text).max().unwrap_or(0),
+        rmpv::Value::Map(fields) => {
+            fields.iter().map(|(key, value)| longest_text(key).max(longest_text(value))).max().unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
 /// Encodes bytecode.
 ///
 /// # Errors
-/// The unit holds something that does not encode; the text says what.
-pub fn encode_logic(logic: &Logic) -> Result<Vec<u8>, String> {
+/// The unit holds something that does not encode, or more than it may.
+pub fn encode_logic(logic: &Logic) -> Result<Vec<u8>, EncodeError> {
     let bytes = rmp_serde::to_vec(logic).map_err(|error| error.to_string())?;
     let mut tree = rmpv::decode::read_value(&mut bytes.as_slice()).map_err(|error| error.to_string())?;
     drop_type_names(&mut tree)?;
+    let longest = longest_text(&tree);
+    if longest > CONSTANT_MAX {
+        return Err(EncodeError::Constant { bytes: longest });
+    }
     let mut out = Vec::with_capacity(bytes.len());
     rmpv::encode::write_value(&mut out, &tree).map_err(|error| error.to_string())?;
     Ok(out)
@@ -186,11 +241,21 @@ fn sign(key: &[u8; 32], header: &[u8], payload: &[&[u8]]) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Opens an envelope: checks it, then decodes the unit.
+/// Where the parts of a unit end in its envelope.
+struct Parts {
+    logic: usize,
+    shapes: usize,
+}
+
+/// Checks an envelope without decoding the unit: its form, its length, its signature, whose it is.
 ///
 /// # Errors
-/// Why it was not taken; the caller compiles from source, counts and reports.
-pub fn open(bytes: &Bytes, bundle: BundleHash, keys: &SigningKeys) -> Result<Unit, CodecError> {
+/// Why [`open`] would not take it.
+pub fn check(bytes: &Bytes, bundle: BundleHash, keys: &SigningKeys) -> Result<(), CodecError> {
+    parts(bytes, bundle, keys).map(drop)
+}
+
+fn parts(bytes: &Bytes, bundle: BundleHash, keys: &SigningKeys) -> Result<Parts, CodecError> {
     let damaged = CodecError::Damaged;
     if bytes.len() > LARGEST {
         return Err(damaged("it is larger than any that is written"));
@@ -213,11 +278,13 @@ pub fn open(bytes: &Bytes, bundle: BundleHash, keys: &SigningKeys) -> Result<Uni
     if total != Some(bytes.len()) {
         return Err(damaged("its length is not the one it names"));
     }
-    let key = keys.find(header[6]).ok_or(CodecError::Key)?;
+    let mut candidates = keys.find(header[6]).peekable();
+    candidates.peek().ok_or(CodecError::Key)?;
     let signature: [u8; 32] =
         bytes[HEADER..start].try_into().map_err(|_| damaged("it ends within its signature"))?;
     // `blake3::Hash` compares in constant time.
-    if sign(key, header, &[&bytes[start..]]) != blake3::Hash::from(signature) {
+    let signature = blake3::Hash::from(signature);
+    if !candidates.any(|key| sign(key, header, &[&bytes[start..]]) == signature) {
         return Err(CodecError::Signature);
     }
     if header[8..40] != Fingerprint::current().0 {
@@ -226,10 +293,18 @@ pub fn open(bytes: &Bytes, bundle: BundleHash, keys: &SigningKeys) -> Result<Uni
     if header[40..72] != *bundle.as_bytes() {
         return Err(CodecError::Bundle);
     }
+    Ok(Parts { logic: start + logic, shapes: start + logic + shapes })
+}
+
+/// Opens an envelope: checks it, then decodes the unit.
+///
+/// # Errors
+/// Why it was not taken; the caller compiles from source, counts and reports.
+pub fn open(bytes: &Bytes, bundle: BundleHash, keys: &SigningKeys) -> Result<Unit, CodecError> {
+    let Parts { logic, shapes } = parts(bytes, bundle, keys)?;
     let content = |error: rmp_serde::decode::Error| CodecError::Content(error.to_string());
-    let decoded: Logic = rmp_serde::from_slice(&bytes[start..start + logic]).map_err(content)?;
-    let shape_table: Shapes =
-        rmp_serde::from_slice(&bytes[start + logic..start + logic + shapes]).map_err(content)?;
-    Unit::new(decoded, shape_table, DebugTable::encoded(bytes.slice(start + logic + shapes..)), bundle)
+    let decoded: Logic = rmp_serde::from_slice(&bytes[HEADER + SIGNATURE..logic]).map_err(content)?;
+    let shape_table: Shapes = rmp_serde::from_slice(&bytes[logic..shapes]).map_err(content)?;
+    Unit::new(decoded, shape_table, DebugTable::encoded(bytes.slice(shapes..)), bundle)
         .map_err(CodecError::Content)
 }

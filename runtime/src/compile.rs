@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use rune::{Options, Source, Sources};
 
 use crate::bundle::Bundle;
-use crate::codec::{self, Compiled};
+use crate::codec::{self, Compiled, EncodeError};
 use crate::debug_table::Table;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::host::{Engine, json_macro};
@@ -64,7 +64,13 @@ pub fn compile(bundle: &Bundle) -> Result<Compilation, Diagnostics> {
     };
     handlers(bundle, &unit)?;
     let table = table(&unit, &sources, &loader);
-    let logic = codec::encode_logic(unit.logic()).map_err(|error| internal(&error))?;
+    let logic = codec::encode_logic(unit.logic()).map_err(|error| match error {
+        EncodeError::Constant { .. } => Diagnostics::from(
+            Diagnostic::whole("callboard.toml", "script.constant_size", error.to_string())
+                .with_hint("ask a service for it, or put it together when it is needed".to_owned()),
+        ),
+        EncodeError::Unit(what) => internal(&what),
+    })?;
     let debug = rmp_serde::to_vec(&table).map_err(|error| internal(&error))?;
     Ok(Compilation { compiled: Compiled { logic, shapes, debug }, warnings })
 }

@@ -5,6 +5,8 @@
 //! no core dump; it ends with its parent. The signing key never reaches it.
 //! Not here: what is compiled and how (`compile`).
 
+mod turns;
+
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -14,16 +16,16 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Semaphore;
 
+use self::turns::{NoPlace, Turns};
 use crate::archive::ArchiveLimits;
 use crate::bundle::Bundle;
-use crate::codec::Compiled;
+use crate::codec::{self, Compiled};
 use crate::compile::{Compilation, STACK, compile};
 use crate::diagnostic::Diagnostics;
 
-/// The largest answer of a child, in bytes.
-const ANSWER_MAX: u64 = 64 * 1024 * 1024;
+/// The largest answer of a child, in bytes: the largest unit, and as much again for what else it says.
+const ANSWER_MAX: u64 = codec::LARGEST as u64 * 2;
 
 /// How compilations are run and bounded.
 #[derive(Debug, Clone)]
@@ -38,9 +40,9 @@ pub struct CompilerConfig {
     pub cpu_seconds: u64,
     /// How much memory it may map, in bytes; the stack of 256 MiB is part of it.
     pub memory: u64,
-    /// How many may run at once.
+    /// How many may run at once. Of several, the last free one is kept for whoever runs none.
     pub at_once: usize,
-    /// How many may wait for their turn.
+    /// How many may wait for their turn; a quarter of them of one's own.
     pub queue: usize,
 }
 
@@ -68,9 +70,15 @@ pub enum CompileError {
     /// Too many others wait.
     #[error("{0} compilations are waiting already")]
     Busy(usize),
+    /// Too many of the same team wait.
+    #[error("{0} compilations of this team are waiting already")]
+    OwnBusy(usize),
     /// It took too long.
     #[error("the compiler did not end within {} s", .0.as_secs())]
     TooLong(Duration),
+    /// What it compiles to is too large.
+    #[error("what the script compiles to is larger than allowed: {} bytes at most", codec::LARGEST)]
+    TooLarge,
     /// The compiler died of it: too much memory, too much processor time, or a crash.
     #[error("the compiler was stopped by this script: {0}")]
     Died(String),
@@ -84,8 +92,9 @@ impl CompileError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Source(_) => "script.invalid",
-            Self::Busy(_) => "compiler.busy",
+            Self::Busy(_) | Self::OwnBusy(_) => "compiler.busy",
             Self::TooLong(_) => "compiler.timeout",
+            Self::TooLarge => "compiler.too_large",
             Self::Died(_) => "compiler.died",
             Self::Child(_) => "compiler.unavailable",
         }
@@ -98,41 +107,36 @@ enum Answer {
     Wrong(Diagnostics),
 }
 
+impl From<NoPlace> for CompileError {
+    fn from(full: NoPlace) -> Self {
+        match full {
+            NoPlace::All(waiting) => Self::Busy(waiting),
+            NoPlace::Own(waiting) => Self::OwnBusy(waiting),
+        }
+    }
+}
+
 /// Runs compilations, so many at once.
 #[derive(Debug)]
 pub struct Compiler {
     config: CompilerConfig,
-    slots: Semaphore,
-    waiting: std::sync::atomic::AtomicUsize,
-}
-
-/// Counts a compilation among those that wait or run.
-struct Waiting<'a>(&'a std::sync::atomic::AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-    }
+    turns: Turns,
 }
 
 impl Compiler {
     /// A compiler with these bounds.
     pub fn new(config: CompilerConfig) -> Self {
-        let slots = Semaphore::new(config.at_once.max(1));
-        Self { config, slots, waiting: std::sync::atomic::AtomicUsize::new(0) }
+        let turns = Turns::new(config.at_once, config.queue);
+        Self { config, turns }
     }
 
-    /// Compiles a bundle in a child process.
+    /// Compiles a bundle in a child process, in turn with others. `team` is whose turn it is.
     ///
     /// # Errors
     /// What is wrong with the source, or what became of the child.
-    pub async fn compile(&self, bundle: &Bundle) -> Result<Compilation, CompileError> {
-        let waiting = self.waiting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
-        if waiting >= self.config.queue {
-            return Err(CompileError::Busy(waiting));
-        }
-        let _slot = self.slots.acquire().await.map_err(|_| CompileError::Busy(waiting))?;
+    pub async fn compile(&self, team: &str, bundle: &Bundle) -> Result<Compilation, CompileError> {
+        let mut turn = self.turns.enter(team)?;
+        turn.come().await;
         let wall = self.config.wall;
         match tokio::time::timeout(wall, self.run(bundle)).await {
             Ok(result) => result,
@@ -162,15 +166,21 @@ impl Compiler {
             drop(input);
         };
         let mut answer = Vec::new();
-        let mut output = output.take(ANSWER_MAX);
+        let mut output = output.take(ANSWER_MAX + 1);
         let receive = output.read_to_end(&mut answer);
         let ((), received) = tokio::join!(send, receive);
         received.map_err(CompileError::Child)?;
+        if answer.len() as u64 > ANSWER_MAX {
+            // It would wait for ever to be read to its end.
+            child.kill().await.map_err(CompileError::Child)?;
+            return Err(CompileError::TooLarge);
+        }
         let status = child.wait().await.map_err(CompileError::Child)?;
         if !status.success() {
             return Err(CompileError::Died(died(status)));
         }
         match rmp_serde::from_slice(&answer) {
+            Ok(Answer::Compiled(compiled, _)) if compiled.is_too_large() => Err(CompileError::TooLarge),
             Ok(Answer::Compiled(compiled, warnings)) => Ok(Compilation { compiled, warnings }),
             Ok(Answer::Wrong(diagnostics)) => Err(CompileError::Source(diagnostics)),
             Err(error) => Err(CompileError::Died(format!("its answer cannot be read ({error})"))),
@@ -224,3 +234,6 @@ fn bound_itself(cpu_seconds: u64, memory: u64) -> rustix::io::Result<()> {
     setrlimit(Resource::As, at_most(memory))?;
     setrlimit(Resource::Nofile, at_most(3))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! Made when a unit is compiled, kept as bytes, read when an error needs it.
 
 use bytes::Bytes;
+use rune::{Hash, ItemBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Place;
@@ -33,18 +34,28 @@ impl Table {
 }
 
 impl Table {
+    /// The name behind a hash: of something itself, or of something of the type that the message names.
+    fn name(&self, hash: u64, of: Option<Hash>) -> Option<&str> {
+        if let Ok(place) = self.names.binary_search_by_key(&hash, |(hash, _)| *hash) {
+            return Some(&self.names[place].1);
+        }
+        let of = of?;
+        let is_it = |name: u64| Hash::associated_function(of, Hash::new(name)).into_inner() == hash;
+        self.names.iter().find(|(name, _)| is_it(*name)).map(|(_, name)| name.as_str())
+    }
+
     /// Puts names where a message of the virtual machine has only their hashes.
     pub fn named(&self, message: &str) -> String {
         let mut out = String::with_capacity(message.len());
         let mut rest = message;
+        let of = type_in(message);
         while let Some(at) = rest.find("0x") {
             out.push_str(&rest[..at]);
             rest = &rest[at + 2..];
             let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
             let hash = u64::from_str_radix(&rest[..digits], 16).ok();
-            let place = hash.and_then(|hash| self.names.binary_search_by_key(&hash, |(hash, _)| *hash).ok());
-            match place {
-                Some(place) => out.push_str(&self.names[place].1),
+            match hash.and_then(|hash| self.name(hash, of)) {
+                Some(name) => out.push_str(name),
                 None => out.push_str(&format!("0x{}", &rest[..digits])),
             }
             rest = &rest[digits..];
@@ -52,6 +63,14 @@ impl Table {
         out.push_str(rest);
         out
     }
+}
+
+/// The type that a message ends with: ``… for `::std::future::Future` ``.
+fn type_in(message: &str) -> Option<Hash> {
+    let path = message.strip_suffix('`')?.rsplit_once('`')?.1.strip_prefix("::")?;
+    let (of_crate, rest) = path.split_once("::")?;
+    let item = ItemBuf::with_crate_item(of_crate, rest.split("::")).ok()?;
+    Some(Hash::type_hash(&item))
 }
 
 /// A table that is not read until it is needed.

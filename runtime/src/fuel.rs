@@ -15,10 +15,12 @@ use std::time::Duration;
 use quotas::units::Fuel;
 use rune::runtime::VmError;
 
-/// How much fuel an async function may burn before it yields to its thread's other calls.
+use crate::run::stack;
+
+/// How much fuel a call may burn before it gives its thread to the other calls.
 const SLICE: i64 = 10_000;
-/// A slice ends no later than this after its poll began, however little fuel it took.
-const SLICE_NANOS: u64 = 1_000_000;
+/// A slice ends no later than this after its first checkpoint, however little fuel it took.
+const SLICE_NANOS: u64 = 200_000;
 /// The clock is read at every so many units of fuel; a charge of more than that reads it at once.
 const CLOCK_EVERY: i64 = 16;
 
@@ -88,6 +90,11 @@ impl Meter {
     /// Why the call was stopped, when it was.
     pub fn stopped(&self) -> Option<Stop> {
         self.stopped
+    }
+
+    /// Stops the call from outside of it, unless it was stopped already.
+    pub fn stop(&mut self, reason: Stop) {
+        self.stopped.get_or_insert(reason);
     }
 
     /// The least memory that was left of the call's allowance when somebody looked.
@@ -212,30 +219,32 @@ pub fn now_nanos() -> u64 {
 /// The call was stopped; the error unwinds through whatever native code called the script.
 #[inline]
 pub fn charge(cost: u64) -> Result<(), VmError> {
-    burn(i64::try_from(cost).unwrap_or(i64::MAX)).map(|_| ())
+    burn(i64::try_from(cost).unwrap_or(i64::MAX))
 }
 
-/// One checkpoint of a script. True when its time slice is used up and it should yield if it can.
+/// One checkpoint of a script.
 ///
 /// # Errors
 /// As [`charge`].
 #[inline]
-pub fn checkpoint() -> Result<bool, VmError> {
+pub fn checkpoint() -> Result<(), VmError> {
     burn(1)
 }
 
 #[inline]
-fn burn(cost: i64) -> Result<bool, VmError> {
+fn burn(cost: i64) -> Result<(), VmError> {
     CURRENT.with(|current| {
         let left = current.left.get().saturating_sub(cost);
         current.left.set(left);
-        if left > current.next_look.get() { Ok(false) } else { look(current, left) }
+        if left > current.next_look.get() { Ok(()) } else { look(current, left) }
     })
 }
 
+/// Looks at the clock and the switches, and gives the thread away when the time slice is used up. While it is
+/// away the meter of another call stands in `current`; coming back puts this one's there again.
 #[cold]
-fn look(current: &Current, left: i64) -> Result<bool, VmError> {
-    if current.stopped.get().is_none() {
+fn look(current: &Current, left: i64) -> Result<(), VmError> {
+    while current.stopped.get().is_none() {
         let now = now_nanos();
         current.longest_gap.set(current.longest_gap.get().max(now.saturating_sub(current.last_look.get())));
         current.last_look.set(now);
@@ -258,7 +267,10 @@ fn look(current: &Current, left: i64) -> Result<bool, VmError> {
             if current.slice_until.get() == 0 {
                 current.slice_until.set(now + SLICE_NANOS);
             }
-            return Ok(left <= current.slice_floor.get() || now >= current.slice_until.get());
+            let is_over = left <= current.slice_floor.get() || now >= current.slice_until.get();
+            if !is_over || !stack::pause() {
+                return Ok(());
+            }
         }
     }
     // From here on every checkpoint comes back.
@@ -275,6 +287,11 @@ pub fn stop(reason: Stop) -> VmError {
         current.next_look.set(i64::MAX);
     });
     VmError::panic("callboard: the call was stopped")
+}
+
+/// The least memory that the current call had left when somebody looked, and now, in bytes.
+pub(crate) fn least_memory_left() -> usize {
+    CURRENT.with(|current| current.least_memory_left.get().min(rune::alloc::limit::get()))
 }
 
 /// What is left of the current call's time; nothing once its deadline has passed.
@@ -321,16 +338,6 @@ mod tests {
             assert!((0..=CLOCK_EVERY).any(|_| checkpoint().is_err()));
         });
         assert_eq!(meter.stopped(), Some(Stop::Killed));
-    }
-
-    #[test]
-    fn a_slice_ends_after_its_fuel_and_begins_anew_with_the_next_poll() {
-        let mut meter = meter(10_000_000, Duration::from_secs(10));
-        let polls = || (0..2 * SLICE).take_while(|_| !checkpoint().unwrap()).count();
-        let first = meter.enter(polls);
-        let second = meter.enter(polls);
-        assert!(first > 0 && first as i64 <= SLICE + CLOCK_EVERY, "{first}");
-        assert!(second > 0 && second as i64 <= SLICE + CLOCK_EVERY, "{second}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) mod containers;
 mod cost;
 #[cfg(test)]
 mod coverage;
-mod depth;
+pub(crate) mod depth;
 mod deques;
 mod generators;
 mod iterators;

@@ -4,6 +4,7 @@
 //! ends at its deadline, also when it waits for somebody who does not answer. Dropping it ends it.
 //! Not here: whether it may start (`quotas`), which thread it runs on (`actors`).
 
+pub(crate) mod stack;
 mod waiting;
 
 use std::future::Future;
@@ -11,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use quotas::limits::Allowance;
@@ -21,14 +22,19 @@ use rune::runtime::{VmError, VmResult};
 use tokio::time::Sleep;
 
 use crate::error::Failure;
-use crate::fuel::{IsKilled, Meter, Stop, now_nanos};
+use crate::fuel::{self, IsKilled, Meter, Stop, now_nanos};
 use crate::host::Engine;
 use crate::host::call::{CallContext, LogLine};
 use crate::host::request::Request;
 use crate::host::response::{self, Response};
 use crate::unit::{Entry, Unit};
+use stack::{OnStack, Progress};
 
+pub use stack::set_stack_size;
 pub use waiting::wake_waiting;
+
+/// A call that took so much memory at a time may have used its stack deeply, too, in bytes.
+const HEAVY: usize = 1024 * 1024;
 
 /// What a call used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,13 +68,27 @@ pub struct Outcome {
     pub log_dropped: u32,
 }
 
-type Script = Pin<Box<rune::alloc::limit::Memory<ScriptFuture>>>;
-type ScriptFuture = Pin<Box<dyn Future<Output = VmResult<Result<Response, String>>>>>;
+type Answer = VmResult<Result<Response, String>>;
+type ScriptFuture = Pin<Box<dyn Future<Output = Answer>>>;
+/// A poll of a script: what is left of the script, and what came of it.
+type Polled = (ScriptFuture, Poll<Answer>);
+
+/// Where a script is between two turns.
+enum Script {
+    /// It waits for something, or has not begun.
+    Idle(ScriptFuture),
+    /// It was stopped in the middle, and only waits for its turn.
+    Paused(OnStack<Polled>),
+    /// It is over.
+    Gone,
+}
 
 /// A call under way: a future that ends with its [`Outcome`].
 #[must_use = "a call runs when it is awaited"]
 pub struct Call {
-    script: Option<Script>,
+    script: Script,
+    /// Memory that it may still take, in bytes.
+    memory_left: usize,
     unit: Arc<Unit>,
     context: Rc<CallContext>,
     meter: Meter,
@@ -96,7 +116,8 @@ pub fn call(
     let script: ScriptFuture = Box::pin(run(vm, entry, request));
     let memory = usize::try_from(allowance.memory.get()).unwrap_or(usize::MAX);
     Call {
-        script: Some(Box::pin(rune::alloc::limit::with(memory, script))),
+        script: Script::Idle(script),
+        memory_left: memory,
         unit,
         context: Rc::new(context),
         meter: Meter::new(allowance.fuel, deadline, killed),
@@ -106,6 +127,17 @@ pub fn call(
         sleep: None,
         waiting: waiting::Place::default(),
     }
+}
+
+/// A poll of a script on a stack of its own.
+fn poll_on_stack(
+    mut script: ScriptFuture,
+    waker: Waker,
+) -> Result<OnStack<Polled>, Box<dyn FnOnce() -> Polled>> {
+    OnStack::new(move || {
+        let polled = script.as_mut().poll(&mut Context::from_waker(&waker));
+        (script, polled)
+    })
 }
 
 async fn run(mut vm: Vm, entry: Entry, request: Request) -> VmResult<Result<Response, String>> {
@@ -121,30 +153,68 @@ async fn run(mut vm: Vm, entry: Entry, request: Request) -> VmResult<Result<Resp
 
 enum Step {
     Waits,
-    Ended(VmResult<Result<Response, String>>),
+    Paused,
+    Ended(Answer),
     Panicked,
 }
 
 impl Call {
     fn step(&mut self, task: &mut Context<'_>) -> Step {
-        let Some(script) = self.script.as_mut() else { return Step::Panicked };
-        let context = &self.context;
-        let polled = self
-            .meter
-            .enter(|| context.enter(|| catch_unwind(AssertUnwindSafe(|| script.as_mut().poll(task)))));
-        match polled {
-            Ok(Poll::Pending) => Step::Waits,
-            Ok(Poll::Ready(result)) => Step::Ended(result),
+        let on_stack = match std::mem::replace(&mut self.script, Script::Gone) {
+            Script::Idle(script) => poll_on_stack(script, task.waker().clone()),
+            Script::Paused(on_stack) => Ok(on_stack),
+            Script::Gone => return Step::Panicked,
+        };
+        let least_left =
+            usize::try_from(self.allowance.memory.get()).unwrap_or(usize::MAX).saturating_sub(HEAVY);
+        let progress = self.bounded(|| match on_stack {
+            Ok(on_stack) => on_stack.resume(|_| fuel::least_memory_left() >= least_left),
+            // Without a stack of its own it cannot be paused, and is stopped all the same.
+            Err(work) => Progress::Done(work()),
+        });
+        match progress {
+            Ok(Progress::Paused(on_stack)) => {
+                self.script = Script::Paused(on_stack);
+                Step::Paused
+            }
+            Ok(Progress::Done((script, Poll::Pending))) => {
+                self.script = Script::Idle(script);
+                Step::Waits
+            }
+            Ok(Progress::Done((script, Poll::Ready(result)))) => {
+                self.script = Script::Idle(script);
+                Step::Ended(result)
+            }
             Err(_) => Step::Panicked,
         }
     }
 
+    /// Runs a part of the call in all of its bounds: meter, context, memory, panics.
+    fn bounded<T>(&mut self, work: impl FnOnce() -> T) -> std::thread::Result<T> {
+        let (context, memory_left) = (&self.context, &mut self.memory_left);
+        let in_memory = || {
+            let limited = rune::alloc::limit::with(*memory_left, || {
+                let done = catch_unwind(AssertUnwindSafe(work));
+                (done, rune::alloc::limit::get())
+            });
+            let (done, left) = limited.call();
+            *memory_left = left;
+            done
+        };
+        self.meter.enter(|| context.enter(in_memory))
+    }
+
     /// Drops what the script holds, in the same bounds that it ran in.
     fn drop_script(&mut self) {
-        if let Some(script) = self.script.take() {
-            let context = &self.context;
+        match std::mem::replace(&mut self.script, Script::Gone) {
             // What a script holds may panic when it is dropped, too; the call is over either way.
-            let _ = self.meter.enter(|| context.enter(|| catch_unwind(AssertUnwindSafe(|| drop(script)))));
+            Script::Idle(script) => drop(self.bounded(|| drop(script))),
+            // It ends where it is, as any other that is stopped.
+            Script::Paused(on_stack) => {
+                self.meter.stop(Stop::Killed);
+                drop(self.bounded(|| drop(on_stack.resume(|_| false))));
+            }
+            Script::Gone => {}
         }
     }
 
@@ -157,7 +227,16 @@ impl Call {
         if message.contains("Failed to allocate") || message.contains("Capacity overflow") {
             return Failure::Stopped { stop: Stop::Memory, place };
         }
-        Failure::Script { message: crate::instrument::sentence(&self.unit.named(&message)), place }
+        let mut message = crate::instrument::sentence(&self.unit.named(&message));
+        // The mistakes that everybody makes once.
+        if message.starts_with("Missing instance function") {
+            if message.ends_with("`::std::future::Future`") {
+                message.push_str("; is an `.await` missing?");
+            } else if message.ends_with("`::std::result::Result`") {
+                message.push_str("; a `?` takes the value out of a result");
+            }
+        }
+        Failure::Script { message, place }
     }
 
     fn end(&mut self, result: Result<Response, Failure>) -> Outcome {
@@ -202,6 +281,12 @@ impl Future for Call {
                     return Poll::Ready(this.end(Err(Failure::Stopped { stop, place: None })));
                 }
                 this.waiting.enter(task.waker());
+                Poll::Pending
+            }
+            Step::Paused => {
+                // Behind everybody who is ready, and behind those whom the driver finds ready now: waking itself
+                // at once would keep it from being asked. Whether it may go on is seen when its turn comes.
+                let _ = std::pin::pin!(tokio::task::yield_now()).poll(task);
                 Poll::Pending
             }
             Step::Ended(VmResult::Ok(Ok(response))) => Poll::Ready(this.end(Ok(response))),

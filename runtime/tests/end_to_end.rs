@@ -50,13 +50,14 @@ fn on_big_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
 fn unit(main: &str) -> Arc<Unit> {
     let bundle = bundle(main);
     let compiled = compile(&bundle).unwrap_or_else(|wrong| panic!("{}", wrong.render(false))).compiled;
-    let keys = SigningKeys::new((1, [7; 32]), Vec::new());
+    let keys = SigningKeys::new([7; 32], Vec::new());
     Arc::new(open(&seal(&compiled, bundle.hash(), &keys), bundle.hash(), &keys).unwrap())
 }
 
 fn context(unit: &Unit, allowance: &Allowance) -> CallContext {
     CallContext {
         shapes: unit.shapes().clone(),
+        team: "tv".parse().unwrap(),
         services: Arc::default(),
         settings: Arc::default(),
         request_id: "r".into(),
@@ -145,6 +146,25 @@ fn a_handler_answers() {
 }
 
 #[test]
+fn an_answer_sets_no_header_for_the_whole_server_and_none_beyond_its_room() {
+    for (main, wanted) in [
+        (
+            "use callboard::Response; pub fn main(request) { Response::status(200).with_header(\"Clear-Site-Data\", \"*\") }",
+            "clear-site-data would speak for every path of this server",
+        ),
+        (
+            "use callboard::Response; pub fn main(request) { let a = Response::status(200); for i in 0..65 { a = a.with_header(\"x-a\", `${i}`); } a }",
+            "at most 64 headers",
+        ),
+    ] {
+        let failure = run_with(main, "", allowance()).result.expect_err(main);
+        assert!(format!("{failure:?}").contains(wanted), "{main}: {failure:?}");
+    }
+    let fine = "use callboard::Response; pub fn main(request) { Response::status(200).with_header(\"set-cookie\", \"a=b\") }";
+    assert_eq!(answer(fine), "200 ");
+}
+
+#[test]
 fn a_template_string_right_after_return_is_refused_with_the_way_out() {
     let text = on_big_stack(|| {
         let main = "pub fn main(request) { if 1 == 2 { return `two`; } }";
@@ -152,6 +172,104 @@ fn a_template_string_right_after_return_is_refused_with_the_way_out() {
     });
     assert!(text.contains("main.rn:1:36"), "{text}");
     assert!(text.contains("needs parentheses: `return (`…`)`"), "{text}");
+}
+
+#[test]
+fn a_method_that_is_missing_is_named_and_the_common_mistakes_have_a_hint() {
+    for (main, says) in [
+        (
+            "pub fn main(request) { f().json() } async fn f() { 1 }",
+            "Missing instance function `json` for `::std::future::Future`; is an `.await` missing? at main.rn:1",
+        ),
+        (
+            "pub fn main(request) { request.json().jsno() }",
+            "Missing instance function `jsno` for `::std::result::Result`; a `?` takes the value out of a result",
+        ),
+        ("pub fn main(request) { request.hedaer(\"a\") }", "Missing instance function `hedaer` for"),
+    ] {
+        let failure = run_with(main, "", allowance()).result.unwrap_err();
+        assert!(failure.to_string().starts_with(says), "{main}: {failure}");
+    }
+}
+
+#[test]
+fn what_the_instrumentation_wrote_is_no_warning_of_the_authors() {
+    let warnings = on_big_stack(|| {
+        let main = "pub async fn main(request) { let (a, b) = (1, 2); for i in 0..2 { a += i; } loop { break; } a + b }";
+        compile(&bundle(main)).unwrap().warnings.render(false)
+    });
+    assert_eq!(warnings, "");
+}
+
+/// Calls that never give their thread away by themselves, each in another way.
+const SPINNING: &[&str] = &[
+    "pub fn main(request) { loop {} }",
+    "pub async fn main(request) { loop {} }",
+    "pub async fn main(request) { f() } fn f() { loop {} }",
+    "pub async fn main(request) { f().await } async fn f() { g() } fn g() { loop {} }",
+    "pub fn main(request) { (0..).iter().map(|x| x + 1).filter(|x| false).count() }",
+    "pub async fn main(request) { [1].iter().map(|x| { loop {} }).count() }",
+    "pub async fn main(request) { std::future::join((f(), f())).await } async fn f() { loop {} }",
+    "pub fn main(request) { let v = []; for i in 0..20000 { v.push(i % 7); } loop { v.sort(); } }",
+    "use callboard::hash; pub async fn main(request) { let s = `0123456789`; for i in 0..9 { s = s + s; } loop { hash::blake3(s); } }",
+    "pub fn main(request) { match E::A { e => loop { e == E::A; } } } enum E { A }",
+];
+
+#[test]
+fn whatever_a_call_does_others_on_its_thread_go_on() {
+    on_big_stack(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let quick = unit("pub fn main(request) { `quick` }");
+        for main in SPINNING {
+            let allowance = Allowance { fuel: Fuel::new(10_000_000_000), ..allowance() };
+            let spin = unit(main);
+            let start = |unit: &Arc<Unit>| {
+                let request = Request::new(Rc::new(Get("")), Vec::new(), None, Bytes::from_static(b"{}"));
+                let context = context(unit, &allowance);
+                call(unit.clone(), Entry::new("main", "main"), request, allowance, context, None)
+            };
+            let (spun, quick_ones) = tokio::task::LocalSet::new().block_on(&runtime, async {
+                let spinning = tokio::task::spawn_local(start(&spin));
+                tokio::task::yield_now().await;
+                let mut answered = 0;
+                while !spinning.is_finished() {
+                    let outcome = tokio::task::spawn_local(start(&quick)).await.unwrap();
+                    assert!(outcome.result.is_ok());
+                    answered += 1;
+                }
+                (spinning.await.unwrap(), answered)
+            });
+            let failure = spun.result.unwrap_err();
+            assert!(
+                matches!(failure, Failure::Stopped { stop: Stop::Deadline | Stop::Fuel, .. }),
+                "{main}: {failure:?}"
+            );
+            // It runs for 300 ms; who comes meanwhile waits for one slice at a time.
+            assert!(quick_ones > 30, "{main}: {quick_ones} calls were answered meanwhile");
+        }
+    });
+}
+
+#[test]
+fn a_call_that_is_dropped_in_the_middle_leaves_nothing_behind() {
+    on_big_stack(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let spin = unit(SPINNING[4]);
+        let quick = unit("pub fn main(request) { `quick` }");
+        let start = |unit: &Arc<Unit>| {
+            let request = Request::new(Rc::new(Get("")), Vec::new(), None, Bytes::from_static(b"{}"));
+            let context = context(unit, &allowance());
+            call(unit.clone(), Entry::new("main", "main"), request, allowance(), context, None)
+        };
+        for _ in 0..20 {
+            runtime.block_on(async {
+                let mut spinning = Box::pin(start(&spin));
+                assert!(futures_util::poll!(&mut spinning).is_pending(), "it was stopped in the middle");
+                drop(spinning);
+                assert!(start(&quick).await.result.is_ok());
+            });
+        }
+    });
 }
 
 #[test]
@@ -213,7 +331,7 @@ fn a_unit_is_taken_only_whole_and_signed() {
     on_big_stack(|| {
         let bundle = bundle("pub fn main(request) { 1 }");
         let compiled = compile(&bundle).map_err(|wrong| wrong.render(false)).unwrap().compiled;
-        let keys = SigningKeys::new((1, [7; 32]), Vec::new());
+        let keys = SigningKeys::new([7; 32], Vec::new());
         let sealed = seal(&compiled, bundle.hash(), &keys);
         assert!(open(&sealed, bundle.hash(), &keys).is_ok());
         for at in 0..sealed.len() {
@@ -224,9 +342,9 @@ fn a_unit_is_taken_only_whole_and_signed() {
         for length in 0..sealed.len() {
             assert!(open(&sealed.slice(..length), bundle.hash(), &keys).is_err(), "length {length}");
         }
-        let rotated = SigningKeys::new((2, [8; 32]), vec![(1, [7; 32])]);
+        let rotated = SigningKeys::new([8; 32], vec![[7; 32]]);
         assert!(open(&sealed, bundle.hash(), &rotated).is_ok());
-        let other = SigningKeys::new((2, [8; 32]), Vec::new());
+        let other = SigningKeys::new([8; 32], Vec::new());
         assert_eq!(open(&sealed, bundle.hash(), &other).unwrap_err().code(), "unit.key");
         let another = self::bundle("pub fn main(request) { 2 }").hash();
         assert_eq!(open(&sealed, another, &keys).unwrap_err().code(), "unit.bundle");

@@ -57,7 +57,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command, out: &Out) -> Result<Exit, Failure> {
     match command {
-        Command::Serve(arguments) => entry::serve(&arguments.load()?),
+        Command::Serve(arguments) if arguments.warm_only => server::warm(&arguments.serve, out),
+        Command::Serve(arguments) => entry::serve(&arguments.serve.load()?),
         Command::Demo(arguments) => entry::demo(&arguments.load()?),
         Command::ServingChild(arguments) => entry::serving_child(arguments.load()?),
         Command::CompileChild { .. } => Err(Failure::usage("that is for the server alone")),

@@ -33,7 +33,7 @@ pub use self::sections::{
     AdminConfig, CompilerLimits, DeviceConfig, NodeSettings, ServiceConfig, StoreConfig, Timeouts,
 };
 pub use self::settings::{Origin, Setting, Settings, Value};
-pub use self::signing::{SIGNING_KEY_VARIABLE, SigningSource};
+pub use self::signing::{OLDER_KEYS_VARIABLE, OlderKeys, SIGNING_KEY_VARIABLE, SigningSource};
 
 /// The variable that names the file when no flag does.
 pub const CONFIG_VARIABLE: &str = "CALLBOARD_CONFIG";
@@ -87,6 +87,8 @@ pub struct Config {
     pub node: NodeSettings,
     /// Where the key is that signs bytecode.
     pub signing: SigningSource,
+    /// The keys that are accepted beside it.
+    pub older_keys: OlderKeys,
     /// How clients are told apart.
     pub client_key: ClientKey,
     /// The first admin token, when the environment holds one.
@@ -142,7 +144,7 @@ impl Config {
         let data = PathBuf::from(settings.text("store.data"));
         let store = StoreConfig::read(&settings).map_err(once)?;
         let signing = SigningSource::read(&settings, &data, &store, sources.variable(SIGNING_KEY_VARIABLE));
-        let config = Self {
+        let mut config = Self {
             device: DeviceConfig { address: settings.typed("device.address").map_err(once)? },
             admin: AdminConfig::read(&settings, faults).map_err(once)?,
             store,
@@ -153,11 +155,16 @@ impl Config {
             timeouts: Timeouts::read(&settings).map_err(once)?,
             node: NodeSettings::read(&settings).map_err(once)?,
             signing: signing.map_err(once)?,
+            older_keys: OlderKeys::read(&settings, sources.variable(OLDER_KEYS_VARIABLE)).map_err(once)?,
             client_key: ClientKey::read(&settings).map_err(once)?,
             admin_token: sources.variable(ADMIN_TOKEN_VARIABLE).map(|token| Secret::new(token.to_owned())),
             data,
             settings,
         };
+        // The others come by the name that they were told.
+        if let Some(url) = &config.node.admin_url {
+            config.admin.allowed_hosts.push(url.host().to_ascii_lowercase());
+        }
         if faults.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(std::mem::take(faults))) }
     }
 

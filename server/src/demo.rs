@@ -44,6 +44,10 @@ pub fn services() -> std::io::Result<Vec<(String, String)>> {
 pub fn token(directory: &Path) -> anyhow::Result<String> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
+    // Who holds the one of an earlier demo, or of one that runs, goes on using it.
+    if let Some(known) = known_token(directory) {
+        return Ok(known);
+    }
     let mut bytes = [0u8; 20];
     getrandom::fill(&mut bytes)?;
     let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -59,6 +63,12 @@ pub fn token(directory: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("writing {}", path.display()))?;
     file.write_all(token.as_bytes())?;
     Ok(token)
+}
+
+fn known_token(directory: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(directory.join(TOKEN_FILE)).ok()?;
+    let text = text.trim();
+    (text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| text.to_owned())
 }
 
 /// The file in a demo's directory that holds its token.

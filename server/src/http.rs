@@ -17,4 +17,6 @@ pub mod guard;
 
 pub mod admin;
 
+pub mod fleet;
+
 mod connection;

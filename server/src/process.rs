@@ -1,5 +1,6 @@
-//! Processes: the warden, which holds the sockets, and the child, which serves.
+//! Processes: the warden, which holds the sockets, the child, which serves, and one that only warms a store.
 
 pub mod child;
 pub mod doors;
 pub mod warden;
+pub mod warm;

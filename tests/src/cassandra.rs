@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The port on which a node speaks CQL.
-const CQL: u16 = 9042;
+pub(crate) const CQL: u16 = 9042;
 /// The port on which nodes speak to each other.
 const STORAGE: u16 = 7000;
 /// Nobody speaks here: who listens on it has the address.
@@ -213,7 +213,7 @@ fn missing() -> Option<String> {
 
 /// A loopback address on which nobody listens where a node would. It begins at the program's number, so that two
 /// programs seldom try the same, and whoever listens on one port of it has it.
-fn free_address() -> (Ipv4Addr, TcpListener) {
+pub(crate) fn free_address() -> (Ipv4Addr, TcpListener) {
     let first = std::process::id().wrapping_mul(16);
     for number in first..first + 4096 {
         let [_, a, b, c] = number.to_be_bytes();

@@ -30,6 +30,8 @@ pub struct Options {
     pub demo: bool,
     /// Variables of its environment.
     pub environment: Vec<(String, String)>,
+    /// The file that its log is added to, instead of this program's standard error.
+    pub log: Option<PathBuf>,
 }
 
 /// A server.
@@ -73,6 +75,10 @@ impl Server {
             .envs(options.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
+        if let Some(log) = &options.log {
+            let log = std::fs::OpenOptions::new().create(true).append(true).open(log);
+            command.stderr(log.expect("a log can be opened"));
+        }
         let mut warden = command.spawn().expect("the program starts");
         let (lines, told) = mpsc::channel();
         let output = BufReader::new(warden.stdout.take().expect("its output is piped"));

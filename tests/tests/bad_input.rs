@@ -170,14 +170,7 @@ async fn who_may_not_is_told_so_and_what_is_not_theirs_is_not_there() {
         ("an operator", &operator, "POST /v1/tokens", vec![JSON], token.into(), forbidden),
         ("an operator", &operator, "GET /v1/tokens", vec![], vec![], forbidden),
         ("an operator", &operator, "DELETE /v1/tokens/aaaaaaaa", vec![], vec![], forbidden),
-        (
-            "one of radio",
-            &radio,
-            "POST /v1/scripts/tv/home/revisions",
-            vec![TAR],
-            archive,
-            (404, "script.unknown"),
-        ),
+        ("one of radio", &radio, "POST /v1/scripts/tv/home/revisions", vec![TAR], archive, forbidden),
         ("one of radio", &radio, "PUT /v1/switches/script:tv/home", vec![JSON], OFF.into(), forbidden),
     ] {
         let raw = client.raw(ask(line, &headers, body)).await.expect("an answer");

@@ -7,7 +7,7 @@ use super::deploy::RACES;
 use super::prepare::{self, Active, Depth, Prepared};
 use super::{Applied, Controller, Work, claims};
 use crate::error::{ControlError, StoreError};
-use crate::storage::{AuditEntry, Commit, Committed, DeployId, Head};
+use crate::storage::{AuditEntry, Change, Commit, Committed, DeployId, Head};
 use crate::who::Who;
 
 /// A team: let this revision answer. Answered when it does.
@@ -127,7 +127,7 @@ impl Work {
         if let Some(active) = &active {
             self.claim(&script, &active.manifest).await?;
         }
-        let number = active.as_ref().map(|active| active.revision);
+        let number = active.as_ref().map(|active| active.revision.number);
         let commit = Commit {
             script: script.clone(),
             expected_seq: head.seq,
@@ -148,6 +148,7 @@ impl Work {
                 return Err(error);
             }
         };
+        self.shared.fleet.hint(Change::Script(script.clone(), head.seq));
         let prepared = Prepared { script: script.clone(), head: head.clone(), active };
         let Applied { endpoints, removed, released } = self.apply(prepared).await?;
         self.give_back(&script, &released).await;
@@ -179,7 +180,7 @@ impl Work {
         let routes = self.shared.routes.load();
         let served = routes.iter().filter(|entry| entry.id.script == *script).map(|entry| entry.id.clone());
         let removed = served.filter(|id| !endpoints.contains(id)).collect();
-        let number = active.map(|active| active.revision);
+        let number = active.map(|active| active.revision.number);
         let head = Head { seq: head.seq + 1, active: number, deleted: active.is_none(), ..head };
         Activated { head, endpoints, removed }
     }

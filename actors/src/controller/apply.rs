@@ -97,6 +97,8 @@ impl Controller {
         let had: Vec<String> = before.iter().flat_map(|entry| entry.claims()).collect();
         had.iter().for_each(|route| drop(self.claims.remove(route)));
         let (mut entries, mut refused) = (Vec::new(), Vec::new());
+        self.shared.served(&script);
+        self.store.keep(&script, &head, active.as_ref().map(|active| active.revision.clone()));
         if let Some(active) = active {
             let now = Moment::from_nanos(now_nanos());
             for spec in &active.manifest.endpoints {
@@ -153,7 +155,7 @@ impl Controller {
             .collect();
         Ok(EndpointEntry {
             id,
-            revision: active.revision,
+            revision: active.revision.number,
             seq: head.seq,
             bundle: active.bundle,
             entry: Entry::new(spec.handler.module(), spec.handler.function()),

@@ -17,7 +17,7 @@ use runtime::manifest::MANIFEST_FILE;
 use super::prepare::{Active, Prepared};
 use super::{Applied, Controller, Work, claims};
 use crate::error::{ControlError, StoreError};
-use crate::storage::{Commit, Committed, ContentHash, DeployId, Head, Revision};
+use crate::storage::{Change, Commit, Committed, ContentHash, DeployId, Head, Revision};
 use crate::units::{Opened, UnitCell};
 use crate::who::{Who, unix_ms};
 
@@ -172,10 +172,11 @@ impl Work {
                 return Err(error);
             }
         };
+        self.shared.fleet.hint(Change::Script(deploy.script.clone(), head.seq));
         let applied = if head.active == Some(revision.number) {
             let bundle = deploy.bundle.hash();
             let active = Active {
-                revision: revision.number,
+                revision: revision.clone(),
                 bundle,
                 manifest: manifest.clone(),
                 cell: Arc::new(UnitCell::filled(&opened.unit)),

@@ -8,7 +8,7 @@ use runtime::manifest::Manifest;
 use runtime::unit::Unit;
 
 use crate::node::Shared;
-use crate::storage::{Head, Store};
+use crate::storage::{Head, Revision, Store};
 use crate::units::{UnitCell, UnitFailure};
 
 /// How much is made ready before the routes change.
@@ -31,7 +31,7 @@ pub(crate) struct Prepared {
 /// The revision that is to answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Active {
-    pub(crate) revision: RevisionNumber,
+    pub(crate) revision: Revision,
     pub(crate) bundle: BundleHash,
     pub(crate) manifest: Manifest,
     pub(crate) cell: Arc<UnitCell>,
@@ -74,5 +74,5 @@ pub(super) async fn active(
         Depth::Manifest => None,
         Depth::Unit => Some(shared.units.load(&cell).await?),
     };
-    Ok(Active { revision, bundle, manifest, cell, unit })
+    Ok(Active { revision: stored, bundle, manifest, cell, unit })
 }

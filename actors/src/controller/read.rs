@@ -13,7 +13,9 @@ use runtime::manifest::{EndpointSpec, Method, Priority};
 
 use super::{Controller, Live, Work};
 use crate::error::ControlError;
+use crate::fleet::Standing;
 use crate::storage::{Head, Revision};
+use crate::units::UnitFailure;
 
 /// Anybody: where do the scripts stand that this node serves? Deleted ones are among them.
 #[derive(Debug, Clone, Copy, Message)]
@@ -25,6 +27,30 @@ impl Handler<Heads> for Controller {
 
     fn handle(&mut self, _: Heads, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.scripts.iter().map(|(script, live)| (script.clone(), live.head.clone())).collect())
+    }
+}
+
+/// The fleet: where does this script stand here?
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Standing")]
+pub struct StandingOf(pub ScriptId);
+
+impl Handler<StandingOf> for Controller {
+    type Result = MessageResult<StandingOf>;
+
+    fn handle(&mut self, StandingOf(script): StandingOf, _: &mut Self::Context) -> Self::Result {
+        let told = |failure: &UnitFailure| (failure.code.to_owned(), failure.detail.clone());
+        let never = self.shared.unserved().get(&script).map(told);
+        let Some(live) = self.scripts.get(&script) else {
+            return MessageResult(Standing { problem: never, ..Standing::default() });
+        };
+        let newer = live.problem.as_ref().map(|(_, failure)| told(failure));
+        let refused = live.refused.first().map(|(spec, failure)| {
+            let (code, detail) = told(failure);
+            (code, format!("{}: {detail}", spec.name))
+        });
+        let problem = newer.or(refused).or(never);
+        MessageResult(Standing { seq: live.head.seq, revision: live.head.active, problem })
     }
 }
 

@@ -63,6 +63,14 @@ pub enum ControlError {
     /// The end that was asked for has passed.
     #[error("the switch would have ended already")]
     SwitchPast,
+    /// As many switches are off as may be.
+    #[error("{most} switches of {of} are off already, as many as may be: turn one on again first")]
+    SwitchesFull {
+        /// How many may be.
+        most: usize,
+        /// Whose.
+        of: String,
+    },
     /// A change is in force on this node and could not be written down.
     #[error("it is in force here, and the journal could not be written: {why}")]
     Journal {
@@ -95,7 +103,7 @@ pub enum ControlError {
 
 impl ControlError {
     /// Every code of this enum's own; those of the store, the compiler and units come on top.
-    pub const CODES: [&'static str; 12] = [
+    pub const CODES: [&'static str; 13] = [
         "script.invalid",
         "route.conflict",
         "deploy.conflict",
@@ -106,6 +114,7 @@ impl ControlError {
         "idempotency.mismatch",
         "team.mismatch",
         "switch.past",
+        "switch.too_many",
         "journal.unwritable",
         "node.stopping",
     ];
@@ -123,6 +132,7 @@ impl ControlError {
             Self::IdempotencyMismatch { .. } => "idempotency.mismatch",
             Self::TeamMismatch { .. } => "team.mismatch",
             Self::SwitchPast => "switch.past",
+            Self::SwitchesFull { .. } => "switch.too_many",
             Self::Journal { .. } => "journal.unwritable",
             Self::Store(error) => error.code(),
             Self::Compiler { code, .. } | Self::Unit { code, .. } => code,

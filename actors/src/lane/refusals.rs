@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use quotas::refusal::{Refusal, RefusalCode};
-use quotas::scope::{ClassName, EndpointId, Scope};
+use quotas::scope::{ClassName, EndpointId, RevisionNumber, Scope};
 use quotas::switches::{Board, CallFacts};
 
+use super::CallFailure;
 use crate::routes::EndpointEntry;
 
 /// How many decisions a lane remembers.
@@ -14,17 +15,19 @@ const DECISIONS_MAX: usize = 1_024;
 /// When to come back to a thread without room.
 const BACK_AFTER: Duration = Duration::from_millis(100);
 
-/// A refusal that a device was told the id of.
+/// Why a device got no answer, under the id that it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Its id.
+    /// Its id; of a call that was let in, the request's.
     pub id: String,
     /// What was called.
     pub endpoint: EndpointId,
     /// When, in Unix milliseconds.
     pub at_ms: u64,
-    /// Why it was refused.
-    pub refusal: Refusal,
+    /// The revision that ran, if one did.
+    pub revision: Option<RevisionNumber>,
+    /// Why there was no answer; a refusal from before the call was let in is one of [`CallFailure::Refused`].
+    pub failure: CallFailure,
 }
 
 /// The last decisions of a lane.
@@ -82,7 +85,8 @@ mod tests {
                 id: number.to_string(),
                 endpoint: endpoint.clone(),
                 at_ms: 0,
-                refusal,
+                revision: None,
+                failure: CallFailure::Refused(Box::new(refusal)),
             });
         }
         assert!(decisions.find("0").is_none());

@@ -1,44 +1,56 @@
 //! The start of a node: journal, switches, heads, and only then an answer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::RandomState;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::Actor;
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
 use quotas::guards::NodeGuard;
+use quotas::scope::ScriptId;
 use quotas::switches::Board;
 
-use super::{Node, NodeConfig, Shared};
-use crate::controller::{ApplyAll, Controller, Depth, prepare};
+use super::{Node, NodeConfig, Progress, Shared, warm};
+use crate::controller::{ApplyAll, Controller, Depth, Prepared, prepare};
 use crate::error::{StartError, StoreError};
 use crate::events::Event;
+use crate::fleet::Fleet;
 use crate::journal::Journal;
 use crate::lane::LaneRegistry;
 use crate::routes::Routes;
-use crate::storage::{Cursor, Head, Store, SwitchRow};
+use crate::storage::{Cursor, Head, Kept, NodeRow, Store, SwitchRow};
 use crate::supervisor::Supervisor;
 use crate::units::Units;
 use crate::verdicts;
 use crate::watch::Storage;
+use crate::who::unix_ms;
 
 /// How long the store may take for one answer while the node starts.
 const STORE_WAIT: Duration = Duration::from_secs(10);
+/// How long it may take when there is something to serve without it.
+const KEPT_WAIT: Duration = Duration::from_millis(300);
 /// How many scripts are read at once.
 const READ_AT_ONCE: usize = 8;
-/// How many units are loaded at once before anybody asks for them.
-const WARM_AT_ONCE: usize = 2;
 
 pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<Node, StartError> {
-    let units = Units::new(Arc::clone(&store), config.compiler, config.keys, config.cache);
+    let name: Arc<str> = config.name.into();
+    let units = Units::new(Arc::clone(&store), config.compiler, config.keys, config.cache, Arc::clone(&name));
     let units = Arc::new(units.map_err(StartError::Store)?);
     let classes: HashMap<_, _> = config.classes.into_iter().collect();
+    let me = NodeRow {
+        name: name.to_string(),
+        admin: config.admin,
+        version: config.version,
+        build: runtime::codec::Fingerprint::current().text(),
+        started_ms: unix_ms(),
+        seen_ms: unix_ms(),
+    };
     let shared = Arc::new(Shared {
-        name: config.name.into(),
+        name: Arc::clone(&name),
         routes: ArcSwap::from_pointee(Routes::default()),
         board: ArcSwap::from_pointee(Board::default()),
         node: NodeGuard::new(&config.policy, &classes, RandomState::new()),
@@ -46,7 +58,9 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         units,
         policy: config.policy,
         services: config.services,
-        loaded: AtomicBool::new(false),
+        fleet: Fleet::new(me, config.peers),
+        progress: Progress::default(),
+        unserved: Mutex::default(),
         tokens: AtomicU64::new(0),
     });
 
@@ -61,8 +75,11 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         Event::JournalDamaged { lines: replayed.damaged }.tell();
     }
 
+    let kept = store.kept().await;
+    // A node that can serve from what it kept does not make devices wait for the store.
+    let wait = if kept.is_some() { KEPT_WAIT } else { STORE_WAIT };
     // The cursor comes first, so that what changes while the rest is read is told by the feed.
-    let read = answer(async {
+    let read = answer(wait, async {
         let (_, cursor) = store.changes(&Cursor::default()).await?;
         Ok((cursor, store.switches().await?, store.heads().await?))
     });
@@ -86,14 +103,23 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
     let supervisor = supervisor.start();
     let controller = Controller::new(Arc::clone(&shared), Arc::clone(&store)).start();
     let mut whole = false;
-    if let Some(heads) = heads {
-        let scripts = heads.len();
-        let prepared = prepare_all(&shared, &store, heads).await;
-        whole = prepared.len() == scripts;
-        controller.send(ApplyAll(prepared)).await.map_err(|_| StartError::Stopped)?;
-        shared.set_loaded();
+    if heads.is_some() {
+        shared.progress.set_in_step(unix_ms());
     }
-    warm(&shared);
+    let is_known = heads.is_some() || kept.is_some();
+    if let (None, Some(kept)) = (&heads, &kept) {
+        let age = unix_ms().saturating_sub(kept.at_ms) / 1_000;
+        Event::MirrorServed { scripts: kept.heads.len(), age }.tell();
+        shared.progress.set_in_step(kept.at_ms);
+    }
+    if is_known {
+        let sources = sources(&store, heads, kept);
+        let (scripts, is_stored) = (sources.len(), sources.iter().all(|source| source.is_stored));
+        let prepared = prepare_all(&shared, sources).await;
+        whole = cursor.is_some() && is_stored && prepared.len() == scripts;
+        controller.send(ApplyAll(prepared)).await.map_err(|_| StartError::Stopped)?;
+        actix_rt::spawn(warm(Arc::clone(&shared), config.broken_percent));
+    }
     let storage = Storage::new(
         Arc::clone(&shared),
         Arc::clone(&store),
@@ -101,28 +127,66 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         supervisor.clone(),
         cursor,
         whole,
+        (!is_known).then_some(config.broken_percent),
         (config.poll, config.sweep),
     );
     Ok(Node { shared, store, controller, supervisor, storage: storage.start() })
 }
 
-async fn answer<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    tokio::time::timeout(STORE_WAIT, asked)
+async fn answer<T>(
+    wait: Duration,
+    asked: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(wait, asked)
         .await
         .unwrap_or_else(|_| Err(StoreError::unavailable("it did not answer in time")))
 }
 
+/// A head, and where what it needs is read from.
+struct Source {
+    script: ScriptId,
+    head: Head,
+    from: Arc<dyn Store>,
+    /// Whether the store has it, too.
+    is_stored: bool,
+}
+
+/// What is to be served: what the store says, and of what it says nothing, what was kept. A store that lost
+/// scripts takes none away from a node that starts.
+fn sources(store: &Arc<dyn Store>, heads: Option<Vec<(ScriptId, Head)>>, kept: Option<Kept>) -> Vec<Source> {
+    let (mut near, local) = match kept {
+        Some(kept) => (kept.heads.into_iter().collect(), Some(kept.local)),
+        None => (BTreeMap::new(), None),
+    };
+    let stored = heads.unwrap_or_default().into_iter().map(|(script, head)| {
+        let kept = near.remove(&script);
+        let (head, from, is_stored) = match (kept, &local) {
+            (Some(kept), Some(local)) if kept.seq >= head.seq => {
+                let is_stored = kept.seq == head.seq;
+                (kept, Arc::clone(local), is_stored)
+            }
+            _ => (head, Arc::clone(store), true),
+        };
+        Source { script, head, from, is_stored }
+    });
+    let mut sources: Vec<Source> = stored.collect();
+    if let Some(local) = local {
+        sources.extend(near.into_iter().map(|(script, head)| {
+            let from = Arc::clone(&local);
+            Source { script, head, from, is_stored: false }
+        }));
+    }
+    sources
+}
+
 /// Reads the manifests of all active revisions. One that cannot be read is left to the sweep.
-async fn prepare_all(
-    shared: &Arc<Shared>,
-    store: &Arc<dyn Store>,
-    heads: Vec<(quotas::scope::ScriptId, Head)>,
-) -> Vec<crate::controller::Prepared> {
-    stream::iter(heads)
-        .map(|(script, head)| async move {
-            match prepare(shared, &**store, &script, head, Depth::Manifest).await {
+async fn prepare_all(shared: &Arc<Shared>, sources: Vec<Source>) -> Vec<Prepared> {
+    stream::iter(sources)
+        .map(|Source { script, head, from, .. }| async move {
+            match prepare(shared, &*from, &script, head, Depth::Manifest).await {
                 Ok(prepared) => Some(prepared),
                 Err(failure) => {
+                    shared.not_served(&script, &failure);
                     Event::ScriptRejected { script: &script, code: failure.code, detail: &failure.detail }
                         .tell();
                     None
@@ -133,26 +197,4 @@ async fn prepare_all(
         .filter_map(|prepared| async { prepared })
         .collect()
         .await
-}
-
-/// Loads units in the background, so that few first calls find theirs cold.
-fn warm(shared: &Arc<Shared>) {
-    let routes = shared.routes.load_full();
-    let units = Arc::clone(&shared.units);
-    actix_rt::spawn(async move {
-        let mut seen = std::collections::HashSet::new();
-        let cold = routes.iter().filter(|entry| seen.insert(entry.bundle));
-        let mut loads = stream::iter(cold)
-            .map(|entry| {
-                let units = &units;
-                async move { (entry, units.load(&entry.unit).await) }
-            })
-            .buffer_unordered(WARM_AT_ONCE);
-        while let Some((entry, loaded)) = loads.next().await {
-            if let Err(failure) = loaded {
-                let script = &entry.id.script;
-                Event::ScriptRejected { script, code: failure.code, detail: &failure.detail }.tell();
-            }
-        }
-    });
 }

@@ -5,22 +5,24 @@
 //! Not here: anything that a second node could see. redb's types stay in this module.
 
 mod file;
+mod kept;
 mod scripts;
 mod shared;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use quotas::scope::{RevisionNumber, ScriptId};
 
 use self::file::{File, Step};
+pub(super) use self::kept::Keep;
 use super::records::{
-    AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Revision,
-    SwitchRow, TokenRow,
+    AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
+    Revision, SwitchRow, TokenRow,
 };
 use super::store::{CONTENT_MAX, READ_MAX, Store};
 use crate::error::StoreError;
@@ -33,6 +35,8 @@ const FEED_MAX: usize = 4096;
 pub struct Embedded {
     file: Arc<File>,
     feed: Arc<Mutex<Feed>>,
+    /// Those who use this process's store, and until when each is known: two nodes in a test, one in life.
+    nodes: Arc<Mutex<BTreeMap<String, (NodeRow, Instant)>>>,
     /// Writers wait here, not on threads of the blocking pool.
     writing: Arc<tokio::sync::Mutex<()>>,
 }
@@ -54,7 +58,28 @@ impl Embedded {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let count = u64::try_from(since.as_millis()).unwrap_or(0).max(1);
         let feed = Feed { count, last: VecDeque::new() };
-        Ok(Self { file: Arc::new(file), feed: Arc::new(Mutex::new(feed)), writing: Arc::default() })
+        let feed = Arc::new(Mutex::new(feed));
+        Ok(Self { file: Arc::new(file), feed, nodes: Arc::default(), writing: Arc::default() })
+    }
+
+    /// Whether there is a store in this directory.
+    pub fn is_in(directory: &Path) -> bool {
+        directory.join(file::FILE_NAME).is_file()
+    }
+
+    /// Keeps what another store decided.
+    pub(super) async fn keep(&self, batch: Vec<Keep>) -> Result<(), StoreError> {
+        self.write(move |file| kept::keep(file, &batch)).await
+    }
+
+    /// When what is kept was last compared with the other store, in Unix milliseconds.
+    pub(super) async fn kept_at(&self) -> Option<u64> {
+        self.read(kept::kept_at).await.ok().flatten()
+    }
+
+    /// Drops the contents that nothing kept names.
+    pub(super) async fn drop_unused(&self) -> Result<(), StoreError> {
+        self.write(kept::drop_unused).await
     }
 
     async fn read<T: Send + 'static>(
@@ -86,6 +111,10 @@ impl Embedded {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, (NodeRow, Instant)>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tell(&self, change: Change) {
         let mut feed = self.feed();
         feed.count += 1;
@@ -114,6 +143,11 @@ impl Store for Embedded {
     async fn content(&self, kind: &ContentKind, key: ContentHash) -> Result<Option<Bytes>, StoreError> {
         let kind = kind.clone();
         self.read(move |file| shared::content(file, &kind, key)).await
+    }
+
+    async fn lease(&self, _: &ContentKind, _: ContentHash, _: &str, _: Duration) -> Result<bool, StoreError> {
+        // Nobody else could make it.
+        Ok(true)
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
@@ -212,6 +246,28 @@ impl Store for Embedded {
         }
         let new = usize::try_from(feed.count - since.0).unwrap_or(usize::MAX).min(feed.last.len());
         Ok((feed.last.range(feed.last.len() - new..).cloned().collect(), now))
+    }
+
+    async fn steps(&self, script: &ScriptId, after: u64, limit: usize) -> Result<Vec<Move>, StoreError> {
+        let script = script.clone();
+        self.read(move |file| scripts::steps(file, &script, after, limit.min(READ_MAX))).await
+    }
+
+    async fn put_node(&self, node: &NodeRow, time: Duration) -> Result<(), StoreError> {
+        self.known().insert(node.name.clone(), (node.clone(), Instant::now() + time));
+        Ok(())
+    }
+
+    async fn drop_node(&self, name: &str) -> Result<(), StoreError> {
+        self.known().remove(name);
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let now = Instant::now();
+        let mut known = self.known();
+        known.retain(|_, (_, until)| *until > now);
+        Ok(known.values().map(|(node, _)| node.clone()).collect())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

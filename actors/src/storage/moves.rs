@@ -3,15 +3,8 @@
 //! Invariant: sequence numbers go up by one; a revision's number is above all before it; what is active exists.
 //! Not here: making it so in one step (`embedded`, `scylla`).
 
-use super::records::{AuditEntry, Commit, Committed, Head};
+use super::records::{Commit, Committed, Head, Move};
 use crate::error::StoreError;
-
-/// One step in a script's history: the head that it made, and who made it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Move {
-    pub(super) head: Head,
-    pub(super) audit: AuditEntry,
-}
 
 /// Where a commit meets the head.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,7 +58,7 @@ pub(super) fn passed(commit: &Commit, step: Option<Move>, present: Option<Head>)
 mod tests {
     use quotas::scope::{RevisionNumber, ScriptId};
 
-    use super::super::records::{ContentHash, DeployId, Revision};
+    use super::super::records::{AuditEntry, ContentHash, DeployId, Revision};
     use super::*;
 
     fn head(seq: u64, latest: u64) -> Head {

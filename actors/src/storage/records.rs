@@ -243,6 +243,32 @@ pub struct TokenRow {
     pub revoked: bool,
 }
 
+/// One step in a script's history: the head that it made, and who made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The head that it made.
+    pub head: Head,
+    /// Who made it.
+    pub audit: AuditEntry,
+}
+
+/// A node as the others know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its name in the fleet.
+    pub name: String,
+    /// Where its admin door is, as a URL; empty when it does not say.
+    pub admin: String,
+    /// The version of the program.
+    pub version: String,
+    /// The engine build, which decides whose units it can use.
+    pub build: String,
+    /// Since when it runs, in Unix milliseconds.
+    pub started_ms: u64,
+    /// When it last made itself known, in Unix milliseconds.
+    pub seen_ms: u64,
+}
+
 /// Something that changed in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {

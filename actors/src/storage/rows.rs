@@ -8,10 +8,10 @@ use quotas::scope::RevisionNumber;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::moves::Move;
-use super::records::{AuditEntry, ContentHash, DeployId, Head, Revision, SwitchRow, TokenRow};
+use super::records::{AuditEntry, ContentHash, DeployId, Head, Move, NodeRow, Revision, SwitchRow, TokenRow};
 use super::store::ROW_MAX;
 use crate::error::StoreError;
+use crate::events::Event;
 
 /// A record that is kept as one row.
 pub(super) trait Kept: Sized {
@@ -60,6 +60,11 @@ pub(super) fn decode<T: Kept>(key: &dyn std::fmt::Display, bytes: &[u8]) -> Resu
     }
     let row: Versioned<T::Row> = rmp_serde::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
     T::from_row(row.row).map_err(corrupt)
+}
+
+/// A record that is read among others: one that cannot be read is told of and left out.
+pub(super) fn unless_damaged<T>(record: Result<T, StoreError>) -> Option<T> {
+    record.map_err(|error| Event::RowRejected { detail: &error.to_string(), code: error.code() }.tell()).ok()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -266,6 +271,32 @@ impl Kept for TokenRow {
             expires_ms: row.expires_ms,
             revoked: row.revoked,
         })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredNode {
+    name: String,
+    admin: String,
+    version: String,
+    build: String,
+    started_ms: u64,
+    seen_ms: u64,
+}
+
+impl Kept for NodeRow {
+    const WHAT: &'static str = "node";
+    const VERSION: u32 = 1;
+    type Row = StoredNode;
+
+    fn to_row(&self) -> StoredNode {
+        let Self { name, admin, version, build, started_ms, seen_ms } = self.clone();
+        StoredNode { name, admin, version, build, started_ms, seen_ms }
+    }
+
+    fn from_row(row: StoredNode) -> Result<Self, String> {
+        let StoredNode { name, admin, version, build, started_ms, seen_ms } = row;
+        Ok(Self { name, admin, version, build, started_ms, seen_ms })
     }
 }
 

@@ -9,6 +9,7 @@ mod claims;
 mod config;
 mod contents;
 mod feed;
+mod fleet;
 mod flips;
 mod found;
 mod link;
@@ -25,8 +26,8 @@ use tokio::time::Instant;
 pub use self::config::{CqlConfig, CqlConsistency, CqlSerial};
 use self::link::Links;
 use super::records::{
-    AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Revision,
-    SwitchRow, TokenRow,
+    AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
+    Revision, SwitchRow, TokenRow,
 };
 use super::store::Store;
 use crate::error::StoreError;
@@ -52,8 +53,18 @@ impl Scylla {
     /// connections are served by the runtime that this is called on, which has to outlive the store.
     pub async fn connect(config: CqlConfig) -> Result<Self, StoreError> {
         let patience = config.timeout * 4;
-        let links = Links::open(config).await?;
-        Ok(Self { links, turns: std::array::from_fn(|_| tokio::sync::Mutex::default()), patience })
+        Ok(Self::over(Links::open(config).await?, patience))
+    }
+
+    /// The same at once, connected as soon as the cluster can be reached; until then it does not answer. For a
+    /// node that can serve from its mirror.
+    pub fn connect_later(config: CqlConfig) -> Self {
+        let patience = config.timeout * 4;
+        Self::over(Links::open_later(config), patience)
+    }
+
+    fn over(links: Links, patience: Duration) -> Self {
+        Self { links, turns: std::array::from_fn(|_| tokio::sync::Mutex::default()), patience }
     }
 
     fn deadline(&self) -> Instant {
@@ -74,6 +85,16 @@ impl Store for Scylla {
 
     async fn content(&self, kind: &ContentKind, key: ContentHash) -> Result<Option<Bytes>, StoreError> {
         self.read_content(kind, key).await
+    }
+
+    async fn lease(
+        &self,
+        kind: &ContentKind,
+        key: ContentHash,
+        node: &str,
+        time: Duration,
+    ) -> Result<bool, StoreError> {
+        self.take_lease(kind, key, node, time).await
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
@@ -157,7 +178,23 @@ impl Store for Scylla {
         self.read_changes(since).await
     }
 
+    async fn steps(&self, script: &ScriptId, after: u64, limit: usize) -> Result<Vec<Move>, StoreError> {
+        self.read_steps(script, after, limit).await
+    }
+
+    async fn put_node(&self, node: &NodeRow, time: Duration) -> Result<(), StoreError> {
+        self.write_node(node, time).await
+    }
+
+    async fn drop_node(&self, name: &str) -> Result<(), StoreError> {
+        self.delete_node(name).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        self.read_nodes().await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
-        self.links.now().ping().await
+        self.links.now()?.ping().await
     }
 }

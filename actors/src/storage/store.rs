@@ -4,13 +4,16 @@
 //! takes the audit entry.
 //! Not here: how a backend does it (`embedded`, `scylla`).
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use quotas::scope::{RevisionNumber, ScriptId};
 
 use super::records::{
-    AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Revision,
-    SwitchRow, TokenRow,
+    AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
+    Revision, SwitchRow, TokenRow,
 };
 use crate::error::StoreError;
 
@@ -20,6 +23,17 @@ pub const CONTENT_MAX: usize = 32 * 1024 * 1024;
 pub const ROW_MAX: usize = 64 * 1024;
 /// The most rows that one reading method answers.
 pub const READ_MAX: usize = 1000;
+
+/// What a node keeps nearby.
+#[derive(Clone)]
+pub struct Kept {
+    /// Where each script stood when the node served it.
+    pub heads: Vec<(ScriptId, Head)>,
+    /// When that was last compared with the store, in Unix milliseconds; zero for never.
+    pub at_ms: u64,
+    /// Has the revisions of these heads.
+    pub local: Arc<dyn Store>,
+}
 
 /// Where revisions, switches, tokens and their history are kept.
 #[async_trait]
@@ -31,6 +45,22 @@ pub trait Store: Send + Sync {
 
     /// The content under a key, checked against the checksum that was stored with it.
     async fn content(&self, kind: &ContentKind, key: ContentHash) -> Result<Option<Bytes>, StoreError>;
+
+    /// The same from where it was first kept, when the copy at hand turned out to be no good; nothing where
+    /// there is one copy only.
+    async fn refetch(&self, _: &ContentKind, _: ContentHash) -> Result<Option<Bytes>, StoreError> {
+        Ok(None)
+    }
+
+    /// Lets one node of a fleet at a time make a unit, for so long at most; whether it is this one's turn. A
+    /// unit that is made twice all the same does no harm.
+    async fn lease(
+        &self,
+        kind: &ContentKind,
+        key: ContentHash,
+        node: &str,
+        time: Duration,
+    ) -> Result<bool, StoreError>;
 
     /// Moves a script's head, and adds its revision and audit entry, all or nothing, if the head still has
     /// the expected sequence number. The same deploy id sent again is answered as it was the first time.
@@ -93,6 +123,30 @@ pub trait Store: Send + Sync {
     /// that.
     async fn changes(&self, since: &Cursor) -> Result<(Vec<Change>, Cursor), StoreError>;
 
+    /// All steps of a script after this one, the oldest first, for a copy of the store.
+    async fn steps(&self, script: &ScriptId, after: u64, limit: usize) -> Result<Vec<Move>, StoreError>;
+
+    /// Makes a node known to the others for so long.
+    async fn put_node(&self, node: &NodeRow, time: Duration) -> Result<(), StoreError>;
+
+    /// Takes back a node that ends.
+    async fn drop_node(&self, name: &str) -> Result<(), StoreError>;
+
+    /// The nodes that made themselves known lately.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError>;
+
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// What this node keeps nearby of what it served, for a start without the store; nothing where the store
+    /// itself is as near.
+    async fn kept(&self) -> Option<Kept> {
+        None
+    }
+
+    /// Keeps nearby that the node serves this of a script. Returns at once.
+    fn keep(&self, _: &ScriptId, _: &Head, _: Option<Revision>) {}
+
+    /// Keeps nearby that what is kept was just compared with the store. Returns at once.
+    fn keep_in_step(&self) {}
 }

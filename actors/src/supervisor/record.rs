@@ -11,7 +11,7 @@ use super::{Supervisor, THREADS_WAIT};
 use crate::error::{ControlError, StoreError};
 use crate::events::Event;
 use crate::journal::Journal;
-use crate::storage::{AuditEntry, Store, SwitchRow};
+use crate::storage::{AuditEntry, Change, Store, SwitchRow};
 use crate::verdicts;
 use quotas::scope::Scope;
 
@@ -47,6 +47,7 @@ pub(super) fn send(of: &Supervisor, myself: Addr<Supervisor>, row: SwitchRow, au
             match store_once(&*store, &row, &audit).await {
                 Ok(()) => {
                     Event::SwitchStored { scope: &row.scope, generation: row.generation }.tell();
+                    shared.fleet.hint(Change::Switch(row.scope.clone()));
                     // An actor that stops needs to know no more.
                     let _ = myself.send(Stored(row.scope)).await;
                     return;

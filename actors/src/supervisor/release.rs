@@ -35,7 +35,7 @@ impl Handler<Release> for Supervisor {
         let Release { who, scope, reason, dry_run } = release;
         let off = self.rows.get(&scope).filter(|row| row.off).map(verdicts::switch_of);
         let Some(switch) = off.filter(|_| !dry_run) else {
-            let off = self.board().get(&scope).cloned();
+            let off = self.board.get(&scope).cloned();
             return Box::pin(async { Ok(off) });
         };
         let row = SwitchRow {

@@ -1,6 +1,7 @@
 //! A store that fails when it is told to.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use super::kit::ana;
 use crate::error::StoreError;
 use crate::storage::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, DeployId, Embedded,
-    Head, Revision, Store, SwitchRow, TokenRow,
+    Head, Move, NodeRow, Revision, Store, SwitchRow, TokenRow,
 };
 
 /// A store that fails when it is told to.
@@ -120,6 +121,27 @@ impl Store for Faulty {
     }
     async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
         self.up()?.tokens().await
+    }
+    async fn lease(
+        &self,
+        kind: &ContentKind,
+        key: ContentHash,
+        node: &str,
+        time: Duration,
+    ) -> Result<bool, StoreError> {
+        self.up()?.lease(kind, key, node, time).await
+    }
+    async fn steps(&self, script: &ScriptId, after: u64, limit: usize) -> Result<Vec<Move>, StoreError> {
+        self.up()?.steps(script, after, limit).await
+    }
+    async fn put_node(&self, node: &NodeRow, time: Duration) -> Result<(), StoreError> {
+        self.up()?.put_node(node, time).await
+    }
+    async fn drop_node(&self, name: &str) -> Result<(), StoreError> {
+        self.up()?.drop_node(name).await
+    }
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        self.up()?.nodes().await
     }
     async fn note(&self, audit: &AuditEntry) -> Result<(), StoreError> {
         self.up()?.note(audit).await

@@ -122,7 +122,7 @@ pub(super) async fn off(node: &Node, scope: &str) -> Result<quotas::switches::Sw
     let scope = Scope::parse(scope).unwrap();
     let reason = "runaway".to_owned();
     node.supervisor()
-        .send(Flip { who: ana(), scope, reason, until_ms: None, observe: false, dry_run: false })
+        .send(Flip { who: ana(), bound: None, scope, reason, until_ms: None, observe: false, dry_run: false })
         .await
         .unwrap()
 }
@@ -270,12 +270,16 @@ impl Place {
             policy: Policy::default(),
             classes: Vec::new(),
             services: self.service.iter().map(|known| (known.name.clone(), Arc::clone(known))).collect(),
-            keys: SigningKeys::new((1, [7; 32]), Vec::new()),
+            keys: SigningKeys::new([7; 32], Vec::new()),
             compiler: Arc::new(OnThread),
             poll: Duration::from_millis(20),
             sweep: NodeConfig::SWEEP,
             journal: self.directory.join(name).join("switches"),
             cache: Size::mib(64),
+            admin: String::new(),
+            version: "1".to_owned(),
+            peers: Arc::new(crate::fleet::Alone),
+            broken_percent: NodeConfig::BROKEN_PERCENT,
             restarts: self.restarts,
         }
     }

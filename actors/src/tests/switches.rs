@@ -6,7 +6,7 @@ use std::time::Duration;
 use quotas::scope::Scope;
 
 use super::kit::*;
-use crate::lane::Lane;
+use crate::lane::{CallFailure, Lane};
 use crate::storage::Store;
 use crate::supervisor::{Flip, Switches};
 use crate::who::unix_ms;
@@ -79,7 +79,7 @@ fn a_call_that_was_let_in_before_a_kill_does_not_begin_after_it() {
         let refusal = *lane.admit(entry, None, b"c").unwrap_err();
         lane.remember("d1".to_owned(), &entry.id, refusal.clone());
         let decision = node.shared().lanes.decision("d1").await;
-        assert_eq!(decision.map(|decision| decision.refusal), Some(refusal));
+        assert_eq!(decision.map(|decision| decision.failure), Some(CallFailure::Refused(Box::new(refusal))));
         assert_eq!(node.shared().lanes.decision("d2").await, None);
     });
 }
@@ -151,6 +151,7 @@ fn a_switch_ends_when_its_time_is_over() {
         deploy(&node, hello("one")).await.unwrap();
         let flip = |until_ms, dry_run| Flip {
             who: ana(),
+            bound: None,
             scope: Scope::All,
             reason: "for a moment".to_owned(),
             until_ms: Some(until_ms),

@@ -21,6 +21,11 @@ pub struct BaseUrlError {
 }
 
 impl BaseUrl {
+    /// The host, without a port.
+    pub fn host(&self) -> &str {
+        self.authority.host()
+    }
+
     /// The address of a path and query below this.
     pub(super) fn join(&self, path: &str) -> String {
         format!("{self}{path}")

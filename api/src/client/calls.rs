@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::{Ask, Client, ClientError, problem_of, read};
+use crate::convergence::Convergence;
 use crate::endpoints::Endpoint;
 use crate::node::{AuditEntry, Decision, Health, Limits, Node, QuotaState, Version};
 use crate::page::Page;
@@ -251,6 +252,16 @@ impl Client {
     /// One endpoint.
     pub async fn endpoint(&self, team: &str, script: &str, name: &str) -> Result<Endpoint, ClientError> {
         self.json(Ask::get(endpoint_path(team, script, name, ""))).await
+    }
+
+    /// Which nodes serve what the store has of an endpoint's script.
+    pub async fn convergence(
+        &self,
+        team: &str,
+        script: &str,
+        name: &str,
+    ) -> Result<Convergence, ClientError> {
+        self.json(Ask::get(endpoint_path(team, script, name, "/convergence"))).await
     }
 
     /// Lets an endpoint answer again that was set aside.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::convergence::Convergence;
 use crate::endpoints::Endpoint;
 use crate::node::{AuditEntry, Decision, Health, Limits, Node, QuotaState, Version};
 use crate::page::Page;
@@ -251,6 +252,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "compiler.busy",
             "compiler.died",
             "compiler.timeout",
+            "compiler.too_large",
             "compiler.unavailable",
             "idempotency.invalid",
             "idempotency.mismatch",
@@ -342,6 +344,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..GET
     },
     Operation {
+        path: "/v1/endpoints/{team}/{script}/{name}/convergence",
+        id: "get_convergence",
+        tag: "endpoints",
+        summary: "Which nodes serve what the store has of the endpoint's script, and why one does not.",
+        answers: &[answer(200, "Every node that is known.", Convergence::schema)],
+        problems: &["endpoint.unknown", "store.unavailable"],
+        ..GET
+    },
+    Operation {
         method: "delete",
         path: "/v1/endpoints/{team}/{script}/{name}/quarantine",
         id: "lift_quarantine",
@@ -369,7 +380,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[DRY_RUN],
         body: Some((JSON, SwitchRequest::schema)),
         answers: &[answer(200, "What it did.", SwitchAnswer::schema)],
-        problems: &["scope.invalid", "request.invalid", "switch.past", "journal.unwritable"],
+        problems: &[
+            "scope.invalid",
+            "request.invalid",
+            "switch.past",
+            "switch.too_many",
+            "journal.unwritable",
+        ],
         ..GET
     },
     Operation {
@@ -473,23 +490,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/decisions/{id}",
         id: "get_decision",
         tag: "server",
-        summary: "Why a device's call was refused.",
+        summary: "Why a device's call was refused, by the decision's id, or failed, by the request's.",
         answers: &[answer(200, "The decision.", Decision::schema)],
         problems: &["decision.unknown"],
-        ..GET
-    },
-    Operation {
-        path: "/v1/events",
-        id: "events",
-        tag: "server",
-        summary: "What happens, as server-sent events. `Last-Event-ID` goes on from there.",
-        answers: &[Answer {
-            status: 200,
-            doc: "The events.",
-            media: "text/event-stream",
-            shape: text,
-            etag: false,
-        }],
         ..GET
     },
 ];

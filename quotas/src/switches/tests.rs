@@ -106,29 +106,17 @@ fn off_wins_when_generations_are_equal() {
     assert!(!off.with(observing).get(&scope).unwrap().observe);
 }
 
-#[derive(Debug, Clone)]
-enum Change {
-    Off(Switch),
-    On(Scope, u64),
-}
-
 fn any_change() -> impl Strategy<Value = Change> {
     let scope = prop::sample::select(&IN_ORDER[..3]);
     (scope, 1..4_u64, prop::option::of((any::<bool>(), prop::option::of(0..3_u64), 0..2_u64))).prop_map(
         |(scope, generation, off)| match off {
             Some((observe, until, since)) => {
-                Change::Off(Switch { observe, until, since, ..switch(scope, generation) })
+                let switch = Switch { observe, until, since, ..switch(scope, generation) };
+                Change::Off(Arc::new(switch))
             }
             None => Change::On(Scope::parse(scope).unwrap(), generation),
         },
     )
-}
-
-fn apply(board: &Board, change: &Change) -> Board {
-    match change {
-        Change::Off(switch) => board.with(switch.clone()),
-        Change::On(scope, generation) => board.released(scope, *generation),
-    }
 }
 
 proptest! {
@@ -141,12 +129,37 @@ proptest! {
             (Just(changes.clone()), Just(changes).prop_shuffle(), 0..=len)
         }),
     ) {
-        let after = |changes: &[Change]| changes.iter().fold(Board::default(), |b, c| apply(&b, c));
+        let after = |changes: &[Change]| changes.iter().fold(Board::default(), |b, c| b.changed([c.clone()]));
+        prop_assert_eq!(Board::default().changed(changes.clone()), after(&changes));
         let whole = after(&changes);
         prop_assert_eq!(&after(&shuffled), &whole);
         let (early, late) = shuffled.split_at(cut);
         prop_assert_eq!(&after(early).merged(&after(late)), &whole);
         prop_assert_eq!(&after(late).merged(&after(early)), &whole);
         prop_assert_eq!(&whole.merged(&whole), &whole);
+    }
+}
+
+#[test]
+fn a_release_that_is_forgotten_is_older_than_whatever_is_switched_next() {
+    let scope = Scope::parse("team:tv").unwrap();
+    let released = board(&["team:tv"]).released(&scope, 7);
+    let forgotten = released.changed([Change::Forget(scope.clone())]);
+    assert!(forgotten.is_empty());
+    assert_eq!(forgotten.next_generation(&scope), 8);
+    assert_eq!(forgotten.next_generation(&Scope::All), 8);
+    // What is off is not forgotten.
+    let off = board(&["team:tv"]);
+    assert_eq!(off.changed([Change::Forget(scope)]), off);
+}
+
+#[test]
+fn turning_on_leaves_nothing_behind_that_refuses_or_costs_a_lookup() {
+    for scope in IN_ORDER.iter().chain(&["service:catalog"]) {
+        let other =
+            board(&IN_ORDER).with(switch("service:catalog", 1)).without(&Scope::parse(scope).unwrap());
+        assert_ne!(named(&other).as_deref(), Some(*scope));
+        let on = board(&[scope]).without(&Scope::parse(scope).unwrap());
+        assert_eq!((named(&on), on.index.calls), (None, 0), "{scope}");
     }
 }

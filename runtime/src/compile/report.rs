@@ -2,7 +2,7 @@
 
 use rune::ast::Spanned;
 use rune::compile::LinkerError;
-use rune::diagnostics::{Diagnostic as Found, FatalDiagnosticKind};
+use rune::diagnostics::{Diagnostic as Found, FatalDiagnosticKind, WarningDiagnostic};
 use rune::{SourceId, Sources};
 
 use super::loader::Loader;
@@ -43,6 +43,7 @@ pub(super) fn translate(
                     sentence(&other.to_string()),
                 )),
             },
+            Found::Warning(warning) if is_ours(warning, sources, loader) => {}
             Found::Warning(warning) => {
                 let message = warning.to_string();
                 warnings.push(
@@ -54,6 +55,17 @@ pub(super) fn translate(
         }
     }
     (errors, warnings)
+}
+
+/// Warnings of what the instrumentation wrote, and of patterns that authors are told to write: the tuple of a
+/// join fits what it is given.
+fn is_ours(warning: &WarningDiagnostic, sources: &Sources, loader: &Loader) -> bool {
+    // Which kind it is, is told by its text alone.
+    if warning.to_string() == "Pattern might panic" {
+        return true;
+    }
+    let source = sources.get(warning.source_id()).and_then(|source| loader.source(source.name()));
+    source.is_some_and(|(_, instrumented)| instrumented.is_inserted(warning.span().start.into_usize()))
 }
 
 fn at(

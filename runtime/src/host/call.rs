@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quotas::scope::TeamName;
 use rune::runtime::VmError;
 
 use super::json_build::Shapes;
@@ -60,6 +61,8 @@ pub const LOG_LINES: usize = 32;
 pub struct CallContext {
     /// The unit's `json!` shapes.
     pub shapes: Arc<Shapes>,
+    /// Whose endpoint it is.
+    pub team: TeamName,
     /// The services that the endpoint may call.
     pub services: Services,
     /// The endpoint's configuration.
@@ -154,15 +157,13 @@ pub fn current() -> Result<Rc<CallContext>, VmError> {
         .ok_or_else(|| VmError::panic("callboard's functions can only be called while a request is served"))
 }
 
-/// Borrows the thread's current call for `f`.
+/// Runs `f` with the thread's current call, which may be stopped in the middle of it: nothing of the thread is
+/// borrowed meanwhile.
 ///
 /// # Errors
 /// As [`current`].
 pub fn with_current<T>(f: impl FnOnce(&CallContext) -> T) -> Result<T, VmError> {
-    CURRENT.with(|current| match &*current.borrow() {
-        Some(call) => Ok(f(call)),
-        None => Err(VmError::panic("callboard's functions can only be called while a request is served")),
-    })
+    Ok(f(&*current()?))
 }
 
 /// What is left of the call's time, at most `ceiling`.

@@ -176,6 +176,7 @@ impl Json {
         }
         let mut list = rune::runtime::Vec::new();
         for key in keys {
+            vm_try!(fuel::charge(1 + key.len() as u64 / 64));
             vm_try!(list.push_value(vm_try!(rune::alloc::String::try_from(key.as_str()))));
         }
         VmResult::Ok(list)
@@ -190,7 +191,8 @@ impl Json {
     }
 
     fn deep(&self, text: &[u8], depth: usize) -> VmResult<Option<Value>> {
-        vm_try!(fuel::charge(1));
+        // Each level reads its part of the text again.
+        vm_try!(fuel::charge(1 + text.len() as u64 / 64));
         if depth > json_read::DEPTH {
             return VmResult::Ok(None);
         }
@@ -256,6 +258,15 @@ impl Json {
     }
 }
 
+fn equal(one: &Json, other: &Json) -> VmResult<bool> {
+    let (one, other) = (one.text(), other.text());
+    if one.len() != other.len() {
+        return VmResult::Ok(false);
+    }
+    vm_try!(fuel::charge(1 + one.len() as u64 / 256));
+    VmResult::Ok(one == other)
+}
+
 fn number(part: &[u8]) -> VmResult<Value> {
     if let Ok(whole) = serde_json::from_slice::<i64>(part) {
         return VmResult::Ok(Value::from(whole));
@@ -303,7 +314,7 @@ pub(super) fn modules() -> Result<[Module; 2], ContextError> {
     module.associated_function(&Protocol::INDEX_GET, |json: &Json, key: Value| json.index(key))?;
     module.associated_function(&Protocol::DISPLAY_FMT, |json: &Json, f: &mut Formatter| json.display(f))?;
     module.associated_function(&Protocol::DEBUG_FMT, |json: &Json, f: &mut Formatter| json.display(f))?;
-    module.associated_function(&Protocol::PARTIAL_EQ, |a: &Json, b: &Json| a.text() == b.text())?;
+    module.associated_function(&Protocol::PARTIAL_EQ, equal)?;
     module.associated_function(&Protocol::INTO_ITER, |json: &Json| json.iter())?;
     module.function_meta(Json::len__meta)?;
     module.function_meta(Json::get__meta)?;

@@ -9,12 +9,26 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::fuel;
+
 /// The most keys that one object may have.
 pub const KEYS_PER_OBJECT: usize = 10_000;
 /// The most keys and elements that a whole document may have.
 pub const NODES_PER_DOCUMENT: usize = 500_000;
 /// The deepest nesting.
 pub const DEPTH: usize = 100;
+
+/// How many values are read before the call's clock is looked at again.
+const BREATH: usize = 64;
+
+/// A long text is not read in one breath: others on the thread have their turn, and a call that was stopped
+/// reads no further.
+fn breathe<E: de::Error>(values: usize) -> Result<(), E> {
+    if values.is_multiple_of(BREATH) && fuel::charge(1).is_err() {
+        return Err(E::custom("the call was stopped while it read this"));
+    }
+    Ok(())
+}
 
 /// Checks a text in full.
 ///
@@ -36,6 +50,7 @@ struct Check<'a> {
 impl Check<'_> {
     fn count<E: de::Error>(&self) -> Result<(), E> {
         self.nodes.set(self.nodes.get() + 1);
+        breathe(self.nodes.get())?;
         if self.nodes.get() > NODES_PER_DOCUMENT {
             return Err(E::custom(format_args!("more than {NODES_PER_DOCUMENT} values in one document")));
         }
@@ -176,7 +191,10 @@ pub fn each_field<'t>(text: &'t [u8], mut f: impl FnMut(&str, &'t [u8])) {
             f.write_str("an object")
         }
         fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            let mut count = 0;
             while let Some(key) = map.next_key::<Key<'de>>()? {
+                count += 1;
+                breathe(count)?;
                 let value = map.next_value::<&'de RawValue>()?;
                 (self.0)(&key.0, value.get().as_bytes());
             }
@@ -184,7 +202,8 @@ pub fn each_field<'t>(text: &'t [u8], mut f: impl FnMut(&str, &'t [u8])) {
         }
     }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    // A text that is no object has no fields; a checked one has no other error.
+    // A text that is no object has no fields; a checked one has no other error, unless the call was stopped: then
+    // whatever comes next stops it again.
     let _ = deserializer.deserialize_map(Fields(&mut f));
 }
 
@@ -197,7 +216,10 @@ pub fn each_element<'t>(text: &'t [u8], mut f: impl FnMut(&'t [u8])) {
             f.write_str("a list")
         }
         fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+            let mut count = 0;
             while let Some(value) = seq.next_element::<&'de RawValue>()? {
+                count += 1;
+                breathe(count)?;
                 (self.0)(value.get().as_bytes());
             }
             Ok(())

@@ -82,7 +82,7 @@ pub const PARTS: &[Part] = &[
             ),
             row(
                 ".with_header(name, value)",
-                "The same answer with one more header; what would split or reframe it is refused.",
+                "The same answer with one more header, 64 and 16 KiB together at most. What would split or reframe the answer is refused, and so is what speaks for every path of the server: `alt-svc`, `clear-site-data`, `nel`, `public-key-pins`, `report-to`, `reporting-endpoints`, `service-worker-allowed`, `strict-transport-security`.",
                 "callboard::Response::text(\"a\").with_header(\"x-a\", \"b\")",
             ),
         ],
@@ -139,7 +139,7 @@ pub const PARTS: &[Part] = &[
             ),
             row(
                 "service::post(name, path, body)",
-                "Posts a body: text and bytes as they are, everything else as JSON.",
+                "Posts a body: text as `text/plain` and bytes as `application/octet-stream` unless a header of `post_with` says otherwise, everything else as JSON.",
                 "callboard::service::post(\"users\", \"/a\", #{ a: 1 }).await?",
             ),
             row(
@@ -169,7 +169,7 @@ pub const PARTS: &[Part] = &[
             ),
             row(
                 "error.kind()",
-                "`timeout`, `unreachable`, `full`, `off`, `too_large`, `protocol` or `status`.",
+                "`timeout`, `unreachable`, `full` (of all requests to it, or of this team's: half of its places), `off`, `too_large`, `protocol` or `status`.",
                 "match callboard::service::get(\"users\", \"/a\").await { Err(e) => e.kind(), Ok(_) => \"\" }",
             ),
             row(

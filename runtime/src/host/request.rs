@@ -59,19 +59,21 @@ impl Request {
     /// A parameter of the route, decoded; `()` when the route has none of that name.
     #[rune::function(keep)]
     fn param(&self, name: Ref<str>) -> VmResult<Value> {
+        vm_try!(fuel::charge(1 + name.len() as u64 / 64));
         maybe(self.params.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.as_str()))
     }
 
     /// A parameter of the query, decoded, the first of that name; `()` when there is none.
     #[rune::function(keep)]
     fn query(&self, name: Ref<str>) -> VmResult<Value> {
-        vm_try!(fuel::charge(1 + self.head.query().len() as u64 / 64));
+        vm_try!(fuel::charge(1 + (self.head.query().len() + name.len()) as u64 / 64));
         maybe(query_value(self.head.query(), &name).as_deref())
     }
 
     /// A header; its name in any case; `()` when there is none.
     #[rune::function(keep)]
     fn header(&self, name: Ref<str>) -> VmResult<Value> {
+        vm_try!(fuel::charge(1 + name.len() as u64 / 64));
         maybe(self.head.header(&name.to_ascii_lowercase()))
     }
 

@@ -11,6 +11,8 @@ use crate::fuel::{self, Stop};
 pub const HEADERS_MAX: usize = 64;
 /// The longest value of a header, in bytes.
 pub const HEADER_VALUE_MAX: usize = 8 * 1024;
+/// All headers of an answer that a script sets, their names and values together, in bytes.
+pub const HEADERS_BYTES_MAX: usize = 16 * 1024;
 
 /// Headers that belong to the connection, to the framing or to the server itself.
 const NOT_FOR_SCRIPTS: &[&str] = &[
@@ -30,6 +32,19 @@ const NOT_FOR_SCRIPTS: &[&str] = &[
     "transfer-encoding",
     "upgrade",
     "x-request-id",
+];
+
+/// Headers by which one answer would speak for every path of the server, other teams' too.
+const WHOLE_ORIGIN: &[&str] = &[
+    "alt-svc",
+    "clear-site-data",
+    "nel",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "strict-transport-security",
 ];
 
 /// An answer: status, headers, body.
@@ -69,14 +84,33 @@ impl Response {
     /// Adds a header; one of that name that is there already stays.
     #[rune::function(keep)]
     fn with_header(mut self, name: Ref<str>, value: Ref<str>) -> VmResult<Self> {
-        match checked_header(&name, &value) {
-            Ok(name) if self.headers.len() < HEADERS_MAX => {
+        match checked_header(&name, &value).and_then(|name| self.room_for(name, &value)) {
+            Ok(name) => {
                 self.headers.push((name, value.to_owned()));
                 VmResult::Ok(self)
             }
-            Ok(_) => VmResult::panic(format!("an answer may have at most {HEADERS_MAX} headers")),
             Err(refused) => VmResult::panic(refused),
         }
+    }
+
+    /// The name again, if this answer may have the header besides those that it has.
+    fn room_for(&self, name: String, value: &str) -> Result<String, String> {
+        if WHOLE_ORIGIN.contains(&name.as_str()) {
+            return Err(format!(
+                "the header {name} would speak for every path of this server and cannot be set by a script"
+            ));
+        }
+        if self.headers.len() >= HEADERS_MAX {
+            return Err(format!("an answer may have at most {HEADERS_MAX} headers"));
+        }
+        let bytes = |name: &str, value: &str| name.len() + value.len();
+        let present: usize = self.headers.iter().map(|(name, value)| bytes(name, value)).sum();
+        if present + bytes(&name, value) > HEADERS_BYTES_MAX {
+            return Err(format!(
+                "with the header {name} those of the answer are longer than {HEADERS_BYTES_MAX} bytes together"
+            ));
+        }
+        Ok(name)
     }
 }
 
@@ -245,5 +279,31 @@ mod tests {
         ] {
             assert_eq!(checked_header(name, value).is_ok(), fine, "{name}: {value:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_speaks_for_its_own_path_alone() {
+        let answer = Response::with_body(200, None, Bytes::new());
+        for name in WHOLE_ORIGIN {
+            assert!(answer.room_for((*name).to_owned(), "\"*\"").is_err(), "{name}");
+        }
+        for name in ["set-cookie", "cache-control", "x-nel", "content-security-policy"] {
+            assert_eq!(answer.room_for(name.to_owned(), "a").as_deref(), Ok(name));
+        }
+    }
+
+    #[test]
+    fn the_headers_of_an_answer_are_bounded_in_number_and_together() {
+        let with = |count: usize, value: usize| Response {
+            headers: vec![("set-cookie".to_owned(), "a".repeat(value)); count],
+            ..Response::with_body(200, None, Bytes::new())
+        };
+        let room =
+            |answer: &Response, value: usize| answer.room_for("x".to_owned(), &"a".repeat(value)).is_ok();
+        assert!(room(&with(HEADERS_MAX - 1, 1), 1));
+        assert!(!room(&with(HEADERS_MAX, 1), 1));
+        let (left, half) = (HEADERS_BYTES_MAX / 2, with(1, HEADERS_BYTES_MAX / 2 - "set-cookie".len()));
+        assert!(room(&half, left - 1));
+        assert!(!room(&half, left));
     }
 }

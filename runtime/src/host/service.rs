@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quotas::concurrency::Gate;
-use quotas::scope::ServiceName;
+use quotas::concurrency::{Full, Gate, Place, Share, Shares};
+use quotas::scope::{ServiceName, TeamName};
 use quotas::units::{Bytes as Size, InFlight};
 use rune::alloc::String as ScriptString;
 use rune::alloc::fmt::TryWrite;
@@ -42,6 +42,8 @@ pub struct Service {
     pub response_max: Size,
     /// Requests that may be under way from this node.
     pub gate: Arc<Gate>,
+    /// How many of those one team may have: half, so that a team whose requests pile up leaves room for others.
+    pub shares: Arc<Shares<TeamName>>,
     /// Whether a switch turned it off.
     pub off: std::sync::atomic::AtomicBool,
 }
@@ -55,8 +57,20 @@ impl Service {
         concurrency: InFlight,
         response_max: Size,
     ) -> Self {
-        let gate = Arc::new(Gate::new(concurrency));
-        Self { name, url, timeout, response_max, gate, off: std::sync::atomic::AtomicBool::new(false) }
+        let (gate, shares) = (Arc::new(Gate::new(concurrency)), Shares::half_of(concurrency));
+        let off = std::sync::atomic::AtomicBool::new(false);
+        Self { name, url, timeout, response_max, gate, shares, off }
+    }
+
+    /// A place for a request of this team, or why there is none.
+    fn place(&self, team: &TeamName) -> Result<(Share<TeamName>, Place), String> {
+        let share = self.shares.take(team).map_err(|Full { limit, .. }| {
+            let (limit, all) = (limit.get(), self.gate.limit().get());
+            format!("{limit} requests of the team {team} are under way, its share of {all}")
+        })?;
+        let place = Place::take(&self.gate)
+            .map_err(|Full { limit, .. }| format!("{} requests are under way, its limit", limit.get()))?;
+        Ok((share, place))
     }
 }
 
@@ -192,9 +206,10 @@ fn find(call: &Rc<CallContext>, name: &str) -> VmResult<Arc<Service>> {
     match call.services.iter().find(|(known, _)| known.as_str() == name) {
         Some((_, service)) => VmResult::Ok(service.clone()),
         None => VmResult::panic(format!(
-            "this endpoint may not call a service {name:?}: its manifest lists {}",
+            "there is no service {name:?} for this endpoint: its manifest has to list it, and the operator to \
+             configure it; there is {}",
             if call.services.is_empty() {
-                "none".to_owned()
+                "none so far".to_owned()
             } else {
                 call.services.keys().map(ServiceName::as_str).collect::<Vec<_>>().join(", ")
             }
@@ -322,3 +337,6 @@ pub(super) fn module() -> Result<Module, ContextError> {
     }
     Ok(module)
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,23 +100,18 @@ fn object(parser: &mut Parser<'_>) -> Result<Node, Refusal> {
 }
 
 /// Visits the expressions of a `json!` or `json_push!` call.
-pub(super) fn walk(
-    edits: &mut Edits<'_>,
-    call: &ast::MacroCall,
-    target: bool,
-    can_wait: bool,
-) -> Result<(), Refusal> {
+pub(super) fn walk(edits: &mut Edits<'_>, call: &ast::MacroCall, target: bool) -> Result<(), Refusal> {
     let (target, node) = read_all(&mut parser(&call.input, call), call, target)?;
     if let Some(target) = target {
-        edits.expr(&target, can_wait)?;
+        edits.expr(&target)?;
     }
-    walk_node(edits, &node, can_wait)
+    walk_node(edits, &node)
 }
 
-fn walk_node(edits: &mut Edits<'_>, node: &Node, can_wait: bool) -> Result<(), Refusal> {
+fn walk_node(edits: &mut Edits<'_>, node: &Node) -> Result<(), Refusal> {
     match node {
-        Node::Object(fields) => fields.iter().try_for_each(|(_, value)| walk_node(edits, value, can_wait)),
-        Node::List(items) => items.iter().try_for_each(|item| walk_node(edits, item, can_wait)),
-        Node::Value(expr) => edits.expr(expr, can_wait),
+        Node::Object(fields) => fields.iter().try_for_each(|(_, value)| walk_node(edits, value)),
+        Node::List(items) => items.iter().try_for_each(|item| walk_node(edits, item)),
+        Node::Value(expr) => edits.expr(expr),
     }
 }

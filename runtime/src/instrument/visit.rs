@@ -6,10 +6,8 @@ use rune::parse::Parser;
 
 use super::{Refusal, json_args, range};
 
-/// A checkpoint in code that cannot wait.
+/// A checkpoint.
 pub(super) const CHECKPOINT: &str = " ::callboard::__t();";
-/// A checkpoint in code that can: it yields to the thread's other calls when its time slice is used up.
-pub(super) const CHECKPOINT_ASYNC: &str = " if ::callboard::__t() { ::callboard::__y().await; };";
 /// What every module of a script sees without an import of its own.
 pub(super) const PRELUDE: &str = "use ::callboard::prelude::*; ";
 const WEIGH: &str = "::callboard::__w(";
@@ -53,8 +51,8 @@ impl<'a> Edits<'a> {
         self.found.push((at, piece));
     }
 
-    fn checkpoint(&mut self, at: usize, can_wait: bool) {
-        self.insert(at, if can_wait { CHECKPOINT_ASYNC } else { CHECKPOINT });
+    fn checkpoint(&mut self, at: usize) {
+        self.insert(at, CHECKPOINT);
     }
 
     /// A module begins at `start`: it sees the prelude.
@@ -93,91 +91,90 @@ impl<'a> Edits<'a> {
             )
             .hint("write `fn`"));
         }
-        self.body(&function.body, function.async_token.is_some())
+        self.body(&function.body)
     }
 
     /// A block that is entered again and again: it begins with a checkpoint.
-    fn body(&mut self, block: &ast::Block, can_wait: bool) -> Walk {
-        self.checkpoint(range(&block.open).1, can_wait);
-        self.block(block, can_wait)
+    fn body(&mut self, block: &ast::Block) -> Walk {
+        self.checkpoint(range(&block.open).1);
+        self.block(block)
     }
 
-    fn block(&mut self, block: &ast::Block, can_wait: bool) -> Walk {
+    fn block(&mut self, block: &ast::Block) -> Walk {
         for statement in &block.statements {
             match statement {
-                ast::Stmt::Local(local) => self.expr(&local.expr, can_wait)?,
+                ast::Stmt::Local(local) => self.expr(&local.expr)?,
                 ast::Stmt::Item(item, _) => self.item(item)?,
-                ast::Stmt::Expr(expr) => self.expr(expr, can_wait)?,
-                ast::Stmt::Semi(semi) => self.expr(&semi.expr, can_wait)?,
+                ast::Stmt::Expr(expr) => self.expr(expr)?,
+                ast::Stmt::Semi(semi) => self.expr(&semi.expr)?,
                 _ => {}
             }
         }
         Ok(())
     }
 
-    fn condition(&mut self, condition: &ast::Condition, can_wait: bool) -> Walk {
+    fn condition(&mut self, condition: &ast::Condition) -> Walk {
         match condition {
-            ast::Condition::Expr(expr) => self.expr(expr, can_wait),
-            ast::Condition::ExprLet(binding) => self.expr(&binding.expr, can_wait),
+            ast::Condition::Expr(expr) => self.expr(expr),
+            ast::Condition::ExprLet(binding) => self.expr(&binding.expr),
             _ => Ok(()),
         }
     }
 
-    fn exprs<'e>(&mut self, exprs: impl IntoIterator<Item = &'e ast::Expr>, can_wait: bool) -> Walk {
-        exprs.into_iter().try_for_each(|expr| self.expr(expr, can_wait))
+    fn exprs<'e>(&mut self, exprs: impl IntoIterator<Item = &'e ast::Expr>) -> Walk {
+        exprs.into_iter().try_for_each(|expr| self.expr(expr))
     }
 
-    pub(super) fn expr(&mut self, expr: &ast::Expr, can_wait: bool) -> Walk {
-        let w = can_wait;
+    pub(super) fn expr(&mut self, expr: &ast::Expr) -> Walk {
         match expr {
             ast::Expr::Path(_) | ast::Expr::Lit(_) | ast::Expr::Continue(_) => Ok(()),
-            ast::Expr::Assign(e) => self.exprs([&*e.lhs, &*e.rhs], w),
+            ast::Expr::Assign(e) => self.exprs([&*e.lhs, &*e.rhs]),
             ast::Expr::While(e) => {
-                self.condition(&e.condition, w)?;
-                self.body(&e.body, w)
+                self.condition(&e.condition)?;
+                self.body(&e.body)
             }
-            ast::Expr::Loop(e) => self.body(&e.body, w),
+            ast::Expr::Loop(e) => self.body(&e.body),
             ast::Expr::For(e) => {
-                self.expr(&e.iter, w)?;
-                self.body(&e.body, w)
+                self.expr(&e.iter)?;
+                self.body(&e.body)
             }
-            ast::Expr::Let(e) => self.expr(&e.expr, w),
+            ast::Expr::Let(e) => self.expr(&e.expr),
             ast::Expr::If(e) => {
-                self.condition(&e.condition, w)?;
-                self.block(&e.block, w)?;
+                self.condition(&e.condition)?;
+                self.block(&e.block)?;
                 for branch in &e.expr_else_ifs {
-                    self.condition(&branch.condition, w)?;
-                    self.block(&branch.block, w)?;
+                    self.condition(&branch.condition)?;
+                    self.block(&branch.block)?;
                 }
-                e.expr_else.as_ref().map_or(Ok(()), |branch| self.block(&branch.block, w))
+                e.expr_else.as_ref().map_or(Ok(()), |branch| self.block(&branch.block))
             }
             ast::Expr::Match(e) => {
-                self.expr(&e.expr, w)?;
+                self.expr(&e.expr)?;
                 for (branch, _) in &e.branches {
-                    self.exprs(branch.condition.as_ref().map(|(_, guard)| guard), w)?;
-                    self.expr(&branch.body, w)?;
+                    self.exprs(branch.condition.as_ref().map(|(_, guard)| guard))?;
+                    self.expr(&branch.body)?;
                 }
                 Ok(())
             }
             ast::Expr::Call(e) => {
-                self.expr(&e.expr, w)?;
-                self.exprs(e.args.iter().map(|(argument, _)| argument), w)
+                self.expr(&e.expr)?;
+                self.exprs(e.args.iter().map(|(argument, _)| argument))
             }
-            ast::Expr::FieldAccess(e) => self.expr(&e.expr, w),
-            ast::Expr::Binary(e) => self.binary(e, w),
-            ast::Expr::Unary(e) => self.expr(&e.expr, w),
-            ast::Expr::Index(e) => self.exprs([&*e.target, &*e.index], w),
-            ast::Expr::Break(e) => self.exprs(e.expr.as_deref(), w),
-            ast::Expr::Yield(e) => self.exprs(e.expr.as_deref(), w),
-            ast::Expr::Return(e) => self.exprs(e.expr.as_deref(), w),
-            ast::Expr::Block(e) => self.block_expr(e, w),
-            ast::Expr::Await(e) => self.expr(&e.expr, w),
-            ast::Expr::Try(e) => self.expr(&e.expr, w),
+            ast::Expr::FieldAccess(e) => self.expr(&e.expr),
+            ast::Expr::Binary(e) => self.binary(e),
+            ast::Expr::Unary(e) => self.expr(&e.expr),
+            ast::Expr::Index(e) => self.exprs([&*e.target, &*e.index]),
+            ast::Expr::Break(e) => self.exprs(e.expr.as_deref()),
+            ast::Expr::Yield(e) => self.exprs(e.expr.as_deref()),
+            ast::Expr::Return(e) => self.exprs(e.expr.as_deref()),
+            ast::Expr::Block(e) => self.block_expr(e),
+            ast::Expr::Await(e) => self.expr(&e.expr),
+            ast::Expr::Try(e) => self.expr(&e.expr),
             ast::Expr::Select(e) => {
                 for (branch, _) in &e.branches {
                     match branch {
-                        ast::ExprSelectBranch::Pat(branch) => self.exprs([&branch.expr, &branch.body], w)?,
-                        ast::ExprSelectBranch::Default(branch) => self.expr(&branch.body, w)?,
+                        ast::ExprSelectBranch::Pat(branch) => self.exprs([&branch.expr, &branch.body])?,
+                        ast::ExprSelectBranch::Default(branch) => self.expr(&branch.body)?,
                         _ => {}
                     }
                 }
@@ -186,17 +183,17 @@ impl<'a> Edits<'a> {
             ast::Expr::Closure(e) => self.closure(e),
             ast::Expr::Object(e) => {
                 let values = e.assignments.iter().filter_map(|(field, _)| field.assign.as_ref());
-                self.exprs(values.map(|(_, value)| value), w)
+                self.exprs(values.map(|(_, value)| value))
             }
-            ast::Expr::Tuple(e) => self.exprs(e.items.iter().map(|(item, _)| item), w),
-            ast::Expr::Vec(e) => self.exprs(e.items.iter().map(|(item, _)| item), w),
+            ast::Expr::Tuple(e) => self.exprs(e.items.iter().map(|(item, _)| item)),
+            ast::Expr::Vec(e) => self.exprs(e.items.iter().map(|(item, _)| item)),
             ast::Expr::Range(e) => {
-                self.exprs(e.start.as_deref(), w)?;
-                self.exprs(e.end.as_deref(), w)
+                self.exprs(e.start.as_deref())?;
+                self.exprs(e.end.as_deref())
             }
-            ast::Expr::Empty(e) => self.expr(&e.expr, w),
-            ast::Expr::Group(e) => self.expr(&e.expr, w),
-            ast::Expr::MacroCall(call) => self.macro_call(call, w),
+            ast::Expr::Empty(e) => self.expr(&e.expr),
+            ast::Expr::Group(e) => self.expr(&e.expr),
+            ast::Expr::MacroCall(call) => self.macro_call(call),
             other => Err(Refusal::new(
                 other.span(),
                 "script.unsupported",
@@ -205,7 +202,7 @@ impl<'a> Edits<'a> {
         }
     }
 
-    fn block_expr(&mut self, e: &ast::ExprBlock, can_wait: bool) -> Walk {
+    fn block_expr(&mut self, e: &ast::ExprBlock) -> Walk {
         if e.const_token.is_some() {
             return Err(Refusal::new(
                 e.block.open.span(),
@@ -214,30 +211,29 @@ impl<'a> Edits<'a> {
             )
             .hint("leave `const` out"));
         }
-        if e.async_token.is_some() { self.body(&e.block, true) } else { self.block(&e.block, can_wait) }
+        if e.async_token.is_some() { self.body(&e.block) } else { self.block(&e.block) }
     }
 
     fn closure(&mut self, e: &ast::ExprClosure) -> Walk {
-        let can_wait = e.async_token.is_some();
         match &*e.body {
             ast::Expr::Block(body)
                 if body.async_token.is_none() && body.const_token.is_none() && body.label.is_none() =>
             {
-                self.body(&body.block, can_wait)
+                self.body(&body.block)
             }
             body => {
                 let (start, end) = range(body);
                 self.insert(start, "{");
-                self.checkpoint(start, can_wait);
+                self.checkpoint(start);
                 self.insert(start, " ");
-                self.expr(body, can_wait)?;
+                self.expr(body)?;
                 self.insert(end, "}");
                 Ok(())
             }
         }
     }
 
-    fn binary(&mut self, e: &ast::ExprBinary, can_wait: bool) -> Walk {
+    fn binary(&mut self, e: &ast::ExprBinary) -> Walk {
         let compares = matches!(
             e.op,
             ast::BinOp::Eq(_)
@@ -248,22 +244,22 @@ impl<'a> Edits<'a> {
                 | ast::BinOp::Gte(_)
         );
         if compares && !is_literal(&e.lhs) && !is_literal(&e.rhs) {
-            self.weighed(&e.lhs, can_wait)?;
+            self.weighed(&e.lhs)?;
         } else {
-            self.expr(&e.lhs, can_wait)?;
+            self.expr(&e.lhs)?;
         }
-        self.expr(&e.rhs, can_wait)
+        self.expr(&e.rhs)
     }
 
-    fn weighed(&mut self, expr: &ast::Expr, can_wait: bool) -> Walk {
+    fn weighed(&mut self, expr: &ast::Expr) -> Walk {
         let (start, end) = range(expr);
         self.insert(start, WEIGH);
-        self.expr(expr, can_wait)?;
+        self.expr(expr)?;
         self.insert(end, ")");
         Ok(())
     }
 
-    fn macro_call(&mut self, call: &ast::MacroCall, can_wait: bool) -> Walk {
+    fn macro_call(&mut self, call: &ast::MacroCall) -> Walk {
         let (start, end) = range(&call.path);
         // The template macro is made by the lexer: its path stands for the whole template string.
         let path = self.source.get(start..end).unwrap_or_default();
@@ -272,7 +268,7 @@ impl<'a> Edits<'a> {
             if path == name {
                 self.insert(start, "::callboard::__m::");
             }
-            return json_args::walk(self, call, name == "json_push", can_wait);
+            return json_args::walk(self, call, name == "json_push");
         }
         let Some((_, weighs)) = EXPRESSION_MACROS.iter().find(|(known, _)| *known == name) else {
             return Err(Refusal::new(
@@ -299,9 +295,9 @@ impl<'a> Edits<'a> {
             }
             first = false;
             if *weighs && !is_literal(value) {
-                self.weighed(value, can_wait)?;
+                self.weighed(value)?;
             } else {
-                self.expr(value, can_wait)?;
+                self.expr(value)?;
             }
             if !parser.try_consume::<ast::Comma>()? {
                 break;

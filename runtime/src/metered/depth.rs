@@ -16,6 +16,16 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
+/// Takes the levels of a call that stops in the middle off its thread.
+pub(crate) fn take() -> u32 {
+    DEPTH.replace(0)
+}
+
+/// Puts them back when it goes on.
+pub(crate) fn put(depth: u32) {
+    DEPTH.set(depth);
+}
+
 /// One level; left when it is dropped, also when a function panics.
 pub(super) struct Level(());
 

@@ -19,7 +19,7 @@ pub use self::project::{
     ProjectArguments, RollbackArguments, ScriptArguments,
 };
 pub(super) use self::serve::StoreCommand;
-pub use self::serve::{ServeArguments, StoreArguments};
+pub use self::serve::{ServeArguments, ServeCommandArguments, StoreArguments};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -75,7 +75,7 @@ pub(super) enum Colour {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a server
-    Serve(ServeArguments),
+    Serve(ServeCommandArguments),
     /// Run a server with the examples and their stand-in services, ready to call
     Demo(ServeArguments),
     /// Write a starter project that runs as it stands

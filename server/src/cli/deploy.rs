@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use api::client::{Upload, Wait};
-use api::{Client, DeployAnswer};
+use api::{Client, DeployAnswer, NodeState};
 use quotas::scope::ScriptId;
 
 use super::arguments::{DeployArguments, Until};
@@ -46,12 +46,29 @@ pub(super) async fn run(arguments: &DeployArguments, out: &Out) -> Result<Exit, 
         return Err(Failure::failed(said));
     }
     if !answer.converged {
+        for line in not_there(&client, &script, &answer).await {
+            out.note(line);
+        }
         return Err(Failure::failed(format_args!(
             "revision {} is stored and active, and not all nodes served it within {:?}",
             answer.revision.number, arguments.timeout
         )));
     }
     Ok(Exit::Done)
+}
+
+/// The nodes that do not serve a deploy, and why, as far as they can be asked.
+async fn not_there(client: &Client, script: &ScriptId, answer: &DeployAnswer) -> Vec<String> {
+    let Some(name) = answer.endpoints.first().and_then(|id| id.rsplit('/').next()) else { return Vec::new() };
+    let found = client.convergence(script.team.as_str(), script.script.as_str(), name).await;
+    let nodes = found.map(|found| found.nodes).unwrap_or_default();
+    let late = nodes.into_iter().filter(|node| node.state != NodeState::Converged);
+    late.map(|node| {
+        let why = node.why.map_or(String::new(), |why| format!(": {why}"));
+        let at = node.revision.map_or(String::new(), |revision| format!(", serves revision {revision}"));
+        person::clean(&format!("{} is {}{at}{why}", node.node, node.state.as_str()))
+    })
+    .collect()
 }
 
 /// Packs a project and uploads it.

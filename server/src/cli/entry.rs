@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use crate::config::Config;
 use crate::process::child;
 use crate::process::doors::Doors;
+use crate::process::warm::{self, Warmed};
 use crate::serve;
 
 /// Runs a server until it is told to stop.
@@ -16,6 +17,15 @@ use crate::serve;
 /// It cannot start.
 pub fn serve(config: &Config) -> Result<Exit, Failure> {
     done(serve::run(config))
+}
+
+/// Compiles and stores what this build lacks.
+///
+/// # Errors
+/// The store does not answer, or is not for this program.
+pub fn warm(config: &Config) -> Result<Warmed, Failure> {
+    let _log = serve::start_log();
+    warm::run(config).map_err(|error| Failure::failed(format_args!("{error:#}")))
 }
 
 /// Runs a server with the examples until it is told to stop.

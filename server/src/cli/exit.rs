@@ -80,9 +80,24 @@ impl From<ClientError> for Failure {
             ClientError::Unreachable { .. } => Self { exit: Exit::Unreachable, message, problem: None },
             ClientError::Protocol(_) => Self { exit: Exit::Failed, message, problem: None },
             ClientError::Problem(problem) => {
+                let message = match hint(&problem.code) {
+                    Some(hint) => format!("{message}\n  {hint}"),
+                    None => message,
+                };
                 Self { exit: exit_of(problem.status, &problem.code), message, problem: Some(problem) }
             }
         }
+    }
+}
+
+/// What a problem means to who sits at a command line.
+fn hint(code: &str) -> Option<&'static str> {
+    match code {
+        "auth.missing" => Some("set CALLBOARD_TOKEN, or name a file with --token-file"),
+        "route.unknown" => {
+            Some("this looks like the address for devices; --url and CALLBOARD_URL name the admin address")
+        }
+        _ => None,
     }
 }
 

@@ -4,8 +4,10 @@ use actors::storage::{Embedded, Scylla};
 use serde_json::json;
 
 use super::arguments::{ServeArguments, ServerArguments, StoreArguments, StoreCommand};
+use super::entry;
 use super::exit::{Exit, Failure};
 use super::out::Out;
+use super::person::clean;
 use crate::config::{Config, Flag, Sources, StoreConfig};
 
 /// The variable that holds the token.
@@ -71,6 +73,44 @@ pub(super) fn config(arguments: &ServeArguments, out: &Out) -> Result<Exit, Fail
     let config = arguments.load()?;
     out.result("config", &config.show_json(), |_| config.show());
     Ok(Exit::Done)
+}
+
+/// `serve --warm-only`
+pub(super) fn warm(arguments: &ServeArguments, out: &Out) -> Result<Exit, Failure> {
+    let warmed = entry::warm(&arguments.load()?)?;
+    let failed: Vec<_> = warmed
+        .failed
+        .iter()
+        .map(|(script, why)| json!({ "script": script.to_string(), "why": why }))
+        .collect();
+    let object = json!({
+        "endpoints": warmed.endpoints,
+        "compiled": warmed.compiled,
+        "failed": failed,
+        "ready": warmed.ready,
+        "took_ms": u64::try_from(warmed.took.as_millis()).unwrap_or(u64::MAX),
+    });
+    out.result("serve_warm", &object, |out| {
+        let mut text = format!(
+            "{} endpoints have a unit of this build; {} were compiled in {:.1} s",
+            warmed.endpoints,
+            warmed.compiled,
+            warmed.took.as_secs_f64()
+        );
+        for (script, why) in &warmed.failed {
+            text.push_str(&format!(
+                "\n  {} {}: {}",
+                out.bad("no unit"),
+                clean(&script.to_string()),
+                clean(why)
+            ));
+        }
+        text
+    });
+    match warmed.ready {
+        true => Ok(Exit::Done),
+        false => Err(Failure::failed("more scripts have no unit than `node.broken_percent` bears")),
+    }
 }
 
 /// `store`

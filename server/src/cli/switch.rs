@@ -71,6 +71,9 @@ fn describe(answer: &SwitchAnswer, out: &Out) -> String {
     if let Some(before) = &answer.before {
         text.push_str(&clean(&format!(" (it was {}, by {}: {})", before.state, before.by, before.reason)));
     }
+    if answer.endpoints.is_empty() && answer.switch.is_some() && !answer.scope.starts_with("class:") {
+        text.push_str("\n  nothing that is deployed is in it now; `callboard endpoints` lists what is");
+    }
     for endpoint in &answer.endpoints {
         text.push_str(&format!("\n  {}", clean(endpoint)));
     }

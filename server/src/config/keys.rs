@@ -83,6 +83,12 @@ pub(super) const KEYS: &[Key] = &[
         "The replication of a keyspace that `store migrate` makes.",
     ),
     key(
+        "store.tablets",
+        Kind::Word(&["default", "on", "off"]),
+        "default",
+        "Whether ScyllaDB keeps that keyspace in tablets; off before 2025.4. Cassandra does not know the word.",
+    ),
+    key(
         "store.consistency",
         Kind::Word(&["local_quorum", "quorum"]),
         "local_quorum",
@@ -186,6 +192,18 @@ pub(super) const KEYS: &[Key] = &[
         most: "",
         doc: "The node's name in the fleet.",
     },
+    key(
+        "node.admin_url",
+        Kind::Text,
+        "",
+        "Where the other nodes find this one's admin address; the address itself when nothing is said.",
+    ),
+    count(
+        "node.broken_percent",
+        "10",
+        ["0", "100"],
+        "How many of a hundred scripts may fail to load before the node is not ready.",
+    ),
     time("node.poll", "1s", ["50ms", "60s"], "How often the store is asked what changed."),
     time("node.sweep", "60s", ["1s", "1h"], "How often all heads are compared with what runs."),
     Key {
@@ -214,6 +232,12 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Text,
         "",
         "The file of the key that signs bytecode; in the data directory when nothing is said.",
+    ),
+    key(
+        "signing.older_key_files",
+        Kind::Texts,
+        "",
+        "Files of keys that are accepted beside it, while a fleet goes over from one to another.",
     ),
     key(
         "client_key.header",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::storage::{CqlConfig, CqlConsistency, CqlSerial};
+use api::{BaseUrl, BaseUrlError};
 use quotas::scope::ServiceName;
 use quotas::units::{Bytes, InFlight};
 use runtime::host::service::{Service, ServiceUrl};
@@ -94,6 +95,10 @@ pub struct Timeouts {
 pub struct NodeSettings {
     /// Its name in the fleet.
     pub name: String,
+    /// Where the other nodes find its admin door, where that is not the address itself.
+    pub admin_url: Option<BaseUrl>,
+    /// How many of a hundred scripts may fail to load in a node that is ready.
+    pub broken_percent: u8,
     /// How often the store is asked what changed.
     pub poll: Duration,
     /// How often all heads are compared with what runs.
@@ -135,6 +140,11 @@ impl StoreConfig {
         }
         let mut cql: CqlConfig = settings.typed("store.url")?;
         settings.text("store.replication").clone_into(&mut cql.replication);
+        cql.tablets = match settings.text("store.tablets") {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        };
         cql.consistency = match settings.text("store.consistency") {
             "quorum" => CqlConsistency::Quorum,
             _ => CqlConsistency::LocalQuorum,
@@ -217,6 +227,14 @@ impl NodeSettings {
         }
         Ok(Self {
             name: name.to_owned(),
+            admin_url: match settings.text("node.admin_url") {
+                "" => None,
+                url => {
+                    let parsed: Result<BaseUrl, BaseUrlError> = url.parse();
+                    Some(parsed.map_err(|error| settings.fault("node.admin_url", error))?)
+                }
+            },
+            broken_percent: settings.count("node.broken_percent")?,
             poll: settings.time("node.poll")?,
             sweep: settings.time("node.sweep")?,
             workers: settings.count("node.workers")?,

@@ -15,6 +15,8 @@ use super::settings::{Origin, Settings};
 
 /// The variable that holds the key, as 64 hex digits.
 pub const SIGNING_KEY_VARIABLE: &str = "CALLBOARD_SIGNING_KEY";
+/// The variable that holds keys that are accepted beside it, with commas between them.
+pub const OLDER_KEYS_VARIABLE: &str = "CALLBOARD_SIGNING_KEYS_OLDER";
 /// The key's file in the data directory.
 const FILE: &str = "signing.key";
 
@@ -27,6 +29,40 @@ pub enum SigningSource {
     Given(PathBuf),
     /// In this file, which is made when it is missing.
     Own(PathBuf),
+}
+
+/// The keys that are accepted beside the current one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OlderKeys {
+    files: Vec<PathBuf>,
+    variable: Option<Secret>,
+}
+
+impl OlderKeys {
+    pub(super) fn read(settings: &Settings, variable: Option<&str>) -> Result<Self, Fault> {
+        if let Some(text) = variable {
+            let origin = || Origin::Variable(OLDER_KEYS_VARIABLE.to_owned());
+            parse_all(text).map_err(|problem| Fault::new(origin(), problem))?;
+        }
+        let files = settings.texts("signing.older_key_files").iter().map(PathBuf::from).collect();
+        Ok(Self { files, variable: variable.map(|text| Secret::new(text.to_owned())) })
+    }
+
+    /// The keys.
+    ///
+    /// # Errors
+    /// A file cannot be read, others can read it, or it holds no key.
+    pub fn keys(&self) -> Result<Vec<[u8; 32]>, ConfigError> {
+        let mut keys = match &self.variable {
+            Some(text) => parse_all(text.reveal())
+                .map_err(|why| ConfigError::SigningKey { path: OLDER_KEYS_VARIABLE.into(), why })?,
+            None => Vec::new(),
+        };
+        for file in &self.files {
+            keys.push(read(file)?);
+        }
+        Ok(keys)
+    }
 }
 
 impl SigningSource {
@@ -106,6 +142,11 @@ fn make(path: &Path) -> std::io::Result<[u8; 32]> {
     linked.map(|()| key)
 }
 
+/// Keys with commas between them.
+fn parse_all(text: &str) -> Result<Vec<[u8; 32]>, String> {
+    text.split(',').filter(|key| !key.trim().is_empty()).map(parse).collect()
+}
+
 /// A key of 64 hex digits.
 fn parse(text: &str) -> Result<[u8; 32], String> {
     let key = blake3::Hash::from_hex(text.trim());
@@ -142,6 +183,19 @@ mod tests {
         }
         check(0o644, &"ab".repeat(32), "others can read it");
         check(0o600, "short", "64 hex digits");
+    }
+
+    #[test]
+    fn older_keys_come_from_files_and_from_the_environment() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("old.key");
+        fs::write(&file, "01".repeat(32)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let variable = Some(Secret::new(format!("{},{}", "02".repeat(32), "03".repeat(32))));
+        let older = OlderKeys { files: vec![file.clone()], variable };
+        assert_eq!(older.keys().unwrap(), [[2; 32], [3; 32], [1; 32]]);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(older.keys().is_err(), "others can read it");
     }
 
     #[test]

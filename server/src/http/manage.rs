@@ -18,6 +18,7 @@ mod server;
 mod shapes;
 mod switches;
 mod tokens;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -28,17 +29,15 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard};
 use actors::node::Node;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 
 use self::frame::{authenticate, frame};
 pub(crate) use self::server::VERSION;
+use self::uploads::Uploads;
 use super::auth::Tokens;
+use super::fleet::{self, FleetTokens};
 use super::probes;
 use super::problem::{ProblemError, respond};
 use crate::config::Config;
-
-/// Uploads that are read and unpacked at one time.
-const UPLOADS_AT_ONCE: usize = 4;
 
 /// What every thread of the admin door is given.
 #[derive(Clone)]
@@ -49,16 +48,17 @@ pub struct AdminDoor {
     pub config: Arc<Config>,
     /// Who may come in.
     pub tokens: Arc<Tokens>,
+    /// By what other nodes are known.
+    pub fleet: Arc<FleetTokens>,
     /// Since when the process runs.
     pub started: api::Time,
-    uploads: Arc<Semaphore>,
+    uploads: Arc<Uploads>,
 }
 
 impl AdminDoor {
     /// The door of a node that starts now.
-    pub fn new(node: Node, config: Arc<Config>, tokens: Arc<Tokens>) -> Self {
-        let uploads = Arc::new(Semaphore::new(UPLOADS_AT_ONCE));
-        Self { node, config, tokens, started: api::time_now(), uploads }
+    pub fn new(node: Node, config: Arc<Config>, tokens: Arc<Tokens>, fleet: Arc<FleetTokens>) -> Self {
+        Self { node, config, tokens, fleet, started: api::time_now(), uploads: Uploads::new() }
     }
 }
 
@@ -93,6 +93,7 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
         .service(at("/scripts/{team}/{script}/revisions/{number}/files/{path:.*}", [read(revisions::file)]))
         .service(at("/endpoints", [read(endpoints::list)]))
         .service(at("/endpoints/{team}/{script}/{name}", [read(endpoints::one)]))
+        .service(at("/endpoints/{team}/{script}/{name}/convergence", [read(endpoints::convergence)]))
         .service(at(
             "/endpoints/{team}/{script}/{name}/quarantine",
             [("DELETE", web::delete().to(endpoints::lift))],
@@ -111,6 +112,9 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
         .service(at("/healthz", [read(probes::live)]))
         .service(at("/readyz", [read(probes::ready)]))
         .service(at("/metrics", [read(probes::metrics)]).wrap(from_fn(authenticate)))
+        .service(at("/fleet/changes", [("POST", web::post().to(fleet::changes))]))
+        .service(at("/fleet/standing/{team}/{script}", [read(fleet::standing)]))
+        .app_data(web::PayloadConfig::new(fleet::HINT_MAX))
         .service(v1)
         .default_service(web::to(unknown));
     cfg.app_data(web::Data::new(door)).service(all);

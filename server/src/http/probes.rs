@@ -49,6 +49,16 @@ pub async fn ready(door: web::Data<AdminDoor>, request: HttpRequest) -> Result<H
         };
         checks.push(check("loaded", loaded, if loaded { "" } else { "the scripts were not read yet" }));
         checks.push(check("open", !draining, if draining { "it is about to stop" } else { "" }));
+        let (unserved, missing) = (shared.unserved().len(), shared.progress.missing());
+        let converged = unserved == 0 && missing == 0;
+        let detail = match (unserved, missing) {
+            (0, 0) => String::new(),
+            (_, 0) => format!("{unserved} scripts are not served as the store has them"),
+            _ => format!("{unserved} scripts are not served as the store has them, and it lacks {missing}"),
+        };
+        checks.push(check("converged", converged, &detail));
+        let behind = shared.progress.behind_ms().map(|ms| format!("compared with the store {ms} ms ago"));
+        checks.push(check("in step", behind.is_some(), &behind.unwrap_or_else(|| "never".to_owned())));
         let store = store(&door).await;
         checks.push(check("store", store.is_ok(), store.as_ref().err().map_or("", String::as_str)));
     }
@@ -80,6 +90,10 @@ pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpR
         lanes: shared.lanes.len(),
         routes: shared.routes.load().len(),
         switches: shared.board.load().iter().count(),
+        unserved: shared.unserved().len(),
+        missing: shared.progress.missing(),
+        nodes: shared.fleet.others().len() + 1,
+        behind_ms: shared.progress.behind_ms(),
         events: actors::events::counts().collect(),
     };
     let text =

@@ -129,6 +129,9 @@ fn sentence(refusal: &Refusal) -> String {
     match (refusal.code, refusal.limit) {
         (RefusalCode::SwitchOff, _) => format!("{} is switched off", refusal.scope),
         (RefusalCode::QuarantineActive, _) => format!("{} is set aside", refusal.scope),
+        (RefusalCode::RateExceeded, Some(limit)) if refusal.rule == "rate.client" => {
+            format!("one client may make {limit}")
+        }
         (_, Some(limit)) => format!("{} allows {limit}", refusal.scope),
         _ => format!("refused by {} of {}", refusal.rule, refusal.scope),
     }

@@ -4,14 +4,15 @@
 //! the device door. Nothing that a device sends reaches the first two.
 
 use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actors::error::StoreError;
+use actors::fleet::Alone;
 use actors::node::{Node, NodeConfig};
-use actors::storage::Store;
-use actors::storage::embedded::Embedded;
-use actors::storage::scylla::Scylla;
+use actors::storage::{CqlConfig, Embedded, Mirror, Scylla, Store};
 use runtime::codec::SigningKeys;
 use runtime::compile_child::{Compiler, CompilerConfig};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,14 +22,15 @@ use super::warden::Told;
 use crate::config::{Config, StoreConfig};
 use crate::http::auth::Tokens;
 use crate::http::device::DeviceDoor;
+use crate::http::fleet::{FleetTokens, HttpPeers};
 use crate::http::guard::Closing;
-use crate::http::manage::AdminDoor;
+use crate::http::manage::{AdminDoor, VERSION};
 use crate::http::{admin, device};
 
 /// The argument that makes this program compile one bundle.
 const COMPILE: &str = "compile-child";
-/// The id that the node's own key signs with.
-const KEY: u8 = 1;
+/// How long a node that has something to serve waits for a connection to a shared store.
+const CONNECT_WAIT: Duration = Duration::from_millis(400);
 /// How long connections without a call have to be let go.
 const LET_GO: Duration = Duration::from_secs(2);
 /// How often is looked whether calls are alive.
@@ -39,6 +41,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// # Errors
 /// What kept it from starting.
 pub fn run(config: Config, doors: Doors) -> anyhow::Result<()> {
+    if let Some(bytes) = std::env::var("RUST_MIN_STACK").ok().and_then(|bytes| bytes.parse().ok()) {
+        // Scripts have stacks of their own, as large as those of the threads.
+        runtime::run::set_stack_size(bytes);
+    }
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     actix_rt::System::new().block_on(serve(config, doors))
 }
@@ -46,12 +52,16 @@ pub fn run(config: Config, doors: Doors) -> anyhow::Result<()> {
 async fn serve(config: Config, doors: Doors) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let store = open(&config).await?;
-    let node = Node::start(node_config(&config)?, store).await?;
+    let older = config.older_keys.keys()?;
+    let fleet = Arc::new(FleetTokens::of(&config.signing.key()?, &older));
+    let admin = admin_url(&config, doors.admin.local_addr()?);
+    let peers = Arc::new(HttpPeers::new(&fleet));
+    let node = Node::start(NodeConfig { admin, peers, ..node_config(&config)? }, store).await?;
     let (tokens, made) = Tokens::bootstrap(&node, config.admin_token.as_ref()).await?;
     if let Some(token) = made {
         tell(&Told::Token(token.reveal().to_owned()))?;
     }
-    let admin_door = AdminDoor::new(node.clone(), config.clone(), Arc::new(tokens));
+    let admin_door = AdminDoor::new(node.clone(), config.clone(), Arc::new(tokens), fleet);
     let (device_closing, admin_closing) = (Closing::default(), Closing::default());
     let admin = admin::serve(doors.admin, admin_door, &config, admin_closing.clone())?;
     let device_door = DeviceDoor::new(node.clone(), config.clone(), device_closing.clone());
@@ -108,16 +118,59 @@ fn tell(told: &Told) -> io::Result<()> {
     out.flush()
 }
 
+/// Where the other nodes find this one's admin door.
+fn admin_url(config: &Config, bound: SocketAddr) -> String {
+    match &config.node.admin_url {
+        Some(url) => url.to_string(),
+        None if bound.ip().is_unspecified() => {
+            if matches!(config.store, StoreConfig::Cql(_)) {
+                tracing::warn!("the other nodes are not told where this one is: say `node.admin_url`");
+            }
+            String::new()
+        }
+        None => format!("http://{bound}"),
+    }
+}
+
 async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let opened = match &config.store {
+        StoreConfig::Embedded => Embedded::open(&config.data).await.map(|store| Arc::new(store) as _),
+        StoreConfig::Cql(cql) => mirrored(cql, &config.data).await,
+    };
+    opened.map_err(coded)
+}
+
+/// The store itself, without a mirror: for who does not serve.
+pub(super) async fn open_shared(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let opened: Result<Arc<dyn Store>, StoreError> = match &config.store {
         StoreConfig::Embedded => Embedded::open(&config.data).await.map(|store| Arc::new(store) as _),
         StoreConfig::Cql(cql) => Scylla::connect(cql.clone()).await.map(|store| Arc::new(store) as _),
     };
-    // With its code, by which scripts that start a server tell the reasons apart.
-    opened.map_err(|error| anyhow::anyhow!("{error} ({})", error.code()))
+    opened.map_err(coded)
 }
 
-fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
+/// An error with its code, by which scripts that start a server tell the reasons apart.
+fn coded(error: StoreError) -> anyhow::Error {
+    anyhow::anyhow!("{error} ({})", error.code())
+}
+
+/// A shared store, with a mirror of what this node serves beside it. Where there is something in the mirror, the
+/// node does not wait for the store.
+async fn mirrored(cql: &CqlConfig, data: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    let directory = data.join("mirror").join(&cql.keyspace);
+    let shared = if Mirror::is_in(&directory) {
+        match tokio::time::timeout(CONNECT_WAIT, Scylla::connect(cql.clone())).await {
+            Ok(Ok(store)) => store,
+            Ok(Err(error @ (StoreError::Schema { .. } | StoreError::Invalid { .. }))) => return Err(error),
+            Ok(Err(_)) | Err(_) => Scylla::connect_later(cql.clone()),
+        }
+    } else {
+        Scylla::connect(cql.clone()).await?
+    };
+    Ok(Arc::new(Mirror::open(Arc::new(shared), &directory).await?))
+}
+
+pub(super) fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
     std::fs::create_dir_all(&config.data)?;
     let program = std::env::current_exe()?;
     let compiler = CompilerConfig {
@@ -133,12 +186,16 @@ fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
         policy: config.limits,
         classes: config.classes.iter().map(|class| (class.name.clone(), class.quota)).collect(),
         services: config.services.iter().map(|(name, service)| (name.clone(), service.service())).collect(),
-        keys: SigningKeys::new((KEY, config.signing.key()?), Vec::new()),
+        keys: SigningKeys::new(config.signing.key()?, config.older_keys.keys()?),
         compiler: Arc::new(Compiler::new(compiler)),
         poll: config.node.poll,
         sweep: config.node.sweep,
         journal: config.data.join("switches.journal"),
         cache: config.node.cache,
+        admin: String::new(),
+        version: VERSION.to_owned(),
+        peers: Arc::new(Alone),
+        broken_percent: config.node.broken_percent,
         restarts: config.node.restarts,
     })
 }

@@ -4,7 +4,8 @@
 //! no longer than any other.
 //! Not here: what is read and written (`scripts`, `shared`).
 
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
@@ -15,13 +16,13 @@ use crate::error::StoreError;
 
 /// The layout that this program writes.
 const SCHEMA: u64 = 1;
-const FILE_NAME: &str = "callboard.redb";
+pub(super) const FILE_NAME: &str = "callboard.redb";
 /// Contents are kept in memory by their users; the file's own cache only has to hold the upper pages.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 pub(super) type Hash = &'static [u8; 32];
 
-const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
+pub(super) const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
 /// Bundle hash → checksum and bytes.
 pub(super) const BUNDLES: TableDefinition<'_, Hash, &[u8]> = TableDefinition::new("bundles");
 /// Bundle hash and fingerprint → checksum and bytes.
@@ -99,16 +100,26 @@ pub(super) enum Done<T> {
 
 pub(super) struct File {
     database: Database,
+    path: PathBuf,
+    /// The file that was opened: device and number.
+    identity: (u64, u64),
 }
 
 impl File {
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory)
+        // Hashes of tokens are nobody else's business.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
             .map_err(|error| StoreError::unavailable(format_args!("{}: {error}", directory.display())))?;
         let path = directory.join(FILE_NAME);
         let opened = Builder::new().set_cache_size(CACHE_BYTES).create(&path);
         let file = match opened {
-            Ok(database) => Self { database },
+            Ok(database) => {
+                let identity = identity(&path).map_err(StoreError::unavailable)?;
+                Self { database, path, identity }
+            }
             Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
                 return Err(StoreError::Locked { path });
             }
@@ -151,6 +162,7 @@ impl File {
 
     /// One transaction: all that `work` wrote is kept, or nothing when it failed or says so.
     pub(super) fn write<T>(&self, work: impl FnOnce(&WriteTransaction) -> Step<Done<T>>) -> Step<T> {
+        self.is_there()?;
         let mut transaction = self.database.begin_write()?;
         transaction.set_quick_repair(true);
         match work(&transaction)? {
@@ -165,15 +177,44 @@ impl File {
         }
     }
 
+    /// What is written to a file that nobody can find again is lost, however well it is synced.
+    fn is_there(&self) -> Result<(), StoreError> {
+        match identity(&self.path) {
+            Ok(found) if found == self.identity => Ok(()),
+            _ => Err(StoreError::unavailable(format_args!(
+                "{} was taken away or replaced while it was in use",
+                self.path.display()
+            ))),
+        }
+    }
+
     pub(super) fn ping(&self) -> Step<()> {
+        self.is_there()?;
         self.read()?.open_table(ABOUT)?;
         Ok(())
     }
 }
 
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let about = std::fs::metadata(path)?;
+    Ok((about.dev(), about.ino()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_taken_away_takes_nothing_any_more_and_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::open(directory.path()).unwrap();
+        std::fs::remove_file(directory.path().join(FILE_NAME)).unwrap();
+        let written = file.write(|_| Ok(Done::Keep(()))).map_err(StoreError::from);
+        assert!(written.unwrap_err().to_string().contains("taken away"));
+        assert!(file.ping().is_err());
+        std::fs::write(directory.path().join(FILE_NAME), b"another").unwrap();
+        assert!(file.ping().is_err());
+    }
 
     #[test]
     fn a_second_opener_is_told_who_has_the_file() {

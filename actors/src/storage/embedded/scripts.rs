@@ -6,9 +6,9 @@
 use quotas::scope::{RevisionNumber, ScriptId};
 use redb::ReadableTable;
 
-use super::super::moves::{self, Move, Standing};
-use super::super::records::{AuditEntry, Commit, Committed, Head, Revision};
-use super::super::rows::{decode, encode};
+use super::super::moves::{self, Standing};
+use super::super::records::{AuditEntry, Commit, Committed, Head, Move, Revision};
+use super::super::rows::{decode, encode, unless_damaged};
 use super::file::{AUDIT, Done, Fault, File, HEADS, MOVES, REVISIONS, Step};
 use crate::error::StoreError;
 
@@ -56,8 +56,9 @@ pub(super) fn heads(file: &File) -> Step<Vec<(ScriptId, Head)>> {
     let tables = file.read()?;
     for row in tables.open_table(HEADS)?.iter()? {
         let (script, row) = row?;
-        let id = script.value().parse().map_err(|error| StoreError::corrupt("a head's script", error))?;
-        all.push((id, decode(&script.value(), row.value())?));
+        let id = script.value().parse().map_err(|error| StoreError::corrupt("a head's script", error));
+        let head = id.and_then(|id| Ok((id, decode(&script.value(), row.value())?)));
+        all.extend(unless_damaged(head));
     }
     Ok(all)
 }
@@ -82,9 +83,20 @@ pub(super) fn revisions(
     let mut newest = Vec::new();
     for row in table.range((&*script, 0)..(&*script, before))?.rev().take(limit) {
         let (key, row) = row?;
-        newest.push(decode(&format_args!("{script}@{}", key.value().1), row.value())?);
+        newest.extend(unless_damaged(decode(&format_args!("{script}@{}", key.value().1), row.value())));
     }
     Ok(newest)
+}
+
+pub(super) fn steps(file: &File, script: &ScriptId, after: u64, limit: usize) -> Step<Vec<Move>> {
+    let script = script.to_string();
+    let mut steps = Vec::new();
+    let tables = file.read()?;
+    let from = after.saturating_add(1);
+    for row in tables.open_table(MOVES)?.range((&*script, from)..=(&*script, u64::MAX))?.take(limit) {
+        steps.push(decode(&script, row?.1.value())?);
+    }
+    Ok(steps)
 }
 
 pub(super) fn audit(file: &File, script: &ScriptId, limit: usize) -> Step<Vec<AuditEntry>> {
@@ -93,8 +105,8 @@ pub(super) fn audit(file: &File, script: &ScriptId, limit: usize) -> Step<Vec<Au
     let table = tables.open_table(MOVES)?;
     let mut newest = Vec::new();
     for row in table.range((&*script, 0)..=(&*script, u64::MAX))?.rev().take(limit) {
-        let step: Move = decode(&script, row?.1.value())?;
-        newest.push(step.audit);
+        let step = unless_damaged(decode::<Move>(&script, row?.1.value()));
+        newest.extend(step.map(|step| step.audit));
     }
     Ok(newest)
 }

@@ -8,14 +8,12 @@ use quotas::scope::ScriptId;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::super::records::{AuditEntry, Claimed, ContentHash, ContentKind, SwitchRow, TokenRow};
-use super::super::rows::{decode, encode};
+use super::super::rows::{decode, encode, unless_damaged};
 use super::file::{AUDIT, BUNDLES, Done, File, ROUTES, SWITCHES, Step, TOKENS, UNITS};
 use crate::error::StoreError;
 
 pub(super) fn put_content(file: &File, kind: &ContentKind, key: ContentHash, bytes: &[u8]) -> Step<()> {
-    let mut row = Vec::with_capacity(32 + bytes.len());
-    row.extend_from_slice(&ContentHash::of(bytes).0);
-    row.extend_from_slice(bytes);
+    let row = content_row(bytes);
     file.write(|tables| {
         match kind {
             ContentKind::Bundle => {
@@ -32,6 +30,14 @@ pub(super) fn put_content(file: &File, kind: &ContentKind, key: ContentHash, byt
         }
         Ok(Done::Keep(()))
     })
+}
+
+/// A content behind its checksum.
+pub(super) fn content_row(bytes: &[u8]) -> Vec<u8> {
+    let mut row = Vec::with_capacity(32 + bytes.len());
+    row.extend_from_slice(&ContentHash::of(bytes).0);
+    row.extend_from_slice(bytes);
+    row
 }
 
 pub(super) fn content(file: &File, kind: &ContentKind, key: ContentHash) -> Step<Option<Bytes>> {
@@ -109,7 +115,7 @@ pub(super) fn switches(file: &File) -> Step<Vec<SwitchRow>> {
     let tables = file.read()?;
     for row in tables.open_table(SWITCHES)?.iter()? {
         let (scope, row) = row?;
-        all.push(decode(&scope.value(), row.value())?);
+        all.extend(unless_damaged(decode(&scope.value(), row.value())));
     }
     Ok(all)
 }
@@ -134,7 +140,7 @@ pub(super) fn tokens(file: &File) -> Step<Vec<TokenRow>> {
     let tables = file.read()?;
     for row in tables.open_table(TOKENS)?.iter()? {
         let (id, row) = row?;
-        all.push(decode(&id.value(), row.value())?);
+        all.extend(unless_damaged(decode(&id.value(), row.value())));
     }
     Ok(all)
 }
@@ -144,7 +150,7 @@ pub(super) fn audit(file: &File, limit: usize) -> Step<Vec<AuditEntry>> {
     let tables = file.read()?;
     for row in tables.open_table(AUDIT)?.iter()?.rev().take(limit) {
         let (key, row) = row?;
-        newest.push(decode(&key.value().1, row.value())?);
+        newest.extend(unless_damaged(decode(&key.value().1, row.value())));
     }
     Ok(newest)
 }

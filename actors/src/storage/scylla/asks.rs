@@ -31,6 +31,8 @@ statements! {
     Heads Plain "SELECT DISTINCT script, seq, active, latest, deploy, deleted FROM KS.scripts";
     Step Deciding "SELECT body FROM KS.scripts WHERE script = ? AND kind = 'step' AND number = ?";
     Steps Plain "SELECT body FROM KS.scripts WHERE script = ? AND kind = 'step' LIMIT ?";
+    StepsBetween Plain "SELECT body FROM KS.scripts WHERE script = ? AND kind = 'step' AND number > ? \
+        AND number <= ?";
     Revision Plain "SELECT body FROM KS.scripts WHERE script = ? AND kind = 'revision' AND number = ?";
     Revisions Plain "SELECT body FROM KS.scripts WHERE script = ? AND kind = 'revision' AND number < ? LIMIT ?";
     MoveHead Conditional "UPDATE KS.scripts SET seq = ?, active = ?, latest = ?, deploy = ?, deleted = ? \
@@ -54,6 +56,11 @@ statements! {
     Tokens Plain "SELECT id, body FROM KS.tokens";
     AddToken Conditional "INSERT INTO KS.tokens (id, stamp, body, audit) VALUES (?, ?, ?, ?) IF NOT EXISTS";
     MoveToken Conditional "UPDATE KS.tokens SET stamp = ?, body = ?, audit = ? WHERE id = ? IF stamp = ?";
+    Lease Conditional "INSERT INTO KS.leases (hash, fingerprint, node) VALUES (?, ?, ?) IF NOT EXISTS \
+        USING TTL ?";
+    PutNode Plain "INSERT INTO KS.nodes (fleet, name, body) VALUES ('all', ?, ?) USING TTL ?";
+    DropNode Plain "DELETE FROM KS.nodes WHERE fleet = 'all' AND name = ?";
+    Nodes Plain "SELECT name, body FROM KS.nodes WHERE fleet = 'all'";
     Changes Plain "SELECT at, kind, subject, seq FROM KS.changes WHERE bucket = ? AND at >= ?";
     Tell Plain "INSERT INTO KS.changes (bucket, at, id, kind, subject, seq) VALUES (?, ?, ?, ?, ?, ?)";
     Audit Plain "SELECT id, body FROM KS.audit_feed WHERE day = ? LIMIT ?";

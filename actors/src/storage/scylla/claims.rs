@@ -64,7 +64,7 @@ impl Scylla {
                 None => {}
             }
             sent += 1;
-            if self.links.now().ask(Ask::Claim, (pattern, me)).await.is_ok_and(|answer| answer.applied()) {
+            if self.links.now()?.ask(Ask::Claim, (pattern, me)).await.is_ok_and(|answer| answer.applied()) {
                 return Ok(Whose::New);
             }
             // Not applied, or who knows: the row says which.
@@ -82,7 +82,7 @@ impl Scylla {
     async fn release(&self, me: &str, pattern: &str) -> Result<(), StoreError> {
         for _ in 0..SENDS {
             // Whatever came of it, the row tells; a row of another script's is left alone by its condition.
-            let sent = self.links.now().ask(Ask::Release, (pattern, me)).await;
+            let sent = self.links.now()?.ask(Ask::Release, (pattern, me)).await;
             if sent.is_ok_and(|answer| answer.applied()) || self.owner(pattern).await?.as_deref() != Some(me)
             {
                 return Ok(());
@@ -93,7 +93,7 @@ impl Scylla {
 
     /// The script that has a pattern.
     async fn owner(&self, pattern: &str) -> Result<Option<String>, StoreError> {
-        let found = self.links.now().ask(Ask::Route, (pattern,)).await?;
+        let found = self.links.now()?.ask(Ask::Route, (pattern,)).await?;
         Ok(found.first().and_then(|line| line.text("script").map(str::to_owned)))
     }
 }

@@ -40,16 +40,16 @@ impl Scylla {
         let whole = bytes.len() <= WHOLE;
         if !whole {
             for (number, part) in (0_i32..).zip(bytes.chunks(PART)) {
-                self.links.now().ask(Ask::PutPart, (&sum[..], number, part)).await?;
+                self.links.now()?.ask(Ask::PutPart, (&sum[..], number, part)).await?;
             }
         }
         let body = whole.then_some(bytes);
         let size = bytes.len() as i32;
         let (key, sum) = (&key.0[..], &sum[..]);
         match kind {
-            ContentKind::Bundle => self.links.now().ask(Ask::PutBundle, (key, sum, size, body)).await?,
+            ContentKind::Bundle => self.links.now()?.ask(Ask::PutBundle, (key, sum, size, body)).await?,
             ContentKind::Unit { fingerprint } => {
-                self.links.now().ask(Ask::PutUnit, (key, fingerprint.as_str(), sum, size, body)).await?
+                self.links.now()?.ask(Ask::PutUnit, (key, fingerprint.as_str(), sum, size, body)).await?
             }
         };
         Ok(())
@@ -72,7 +72,7 @@ impl Scylla {
         } else {
             let mut whole = Vec::with_capacity(size);
             for number in 0..size.div_ceil(PART) as i32 {
-                let part = self.links.now().ask(Ask::Part, (sum, number)).await?;
+                let part = self.links.now()?.ask(Ask::Part, (sum, number)).await?;
                 let part = part.first().and_then(|line| line.owned_bytes("body"));
                 let part = part.ok_or_else(|| corrupt("a part of it is missing"))?;
                 if whole.len() + part.len() > size {
@@ -89,7 +89,7 @@ impl Scylla {
     }
 
     async fn content_row(&self, kind: &ContentKind, key: ContentHash) -> Result<Found, StoreError> {
-        let link = self.links.now();
+        let link = self.links.now()?;
         match kind {
             ContentKind::Bundle => link.ask(Ask::Bundle, (&key.0[..],)).await,
             ContentKind::Unit { fingerprint } => {

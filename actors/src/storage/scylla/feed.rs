@@ -11,7 +11,7 @@ use quotas::scope::Scope;
 use uuid::Uuid;
 
 use super::super::records::{AuditEntry, Change, Cursor};
-use super::super::rows::{decode, encode};
+use super::super::rows::{decode, encode, unless_damaged};
 use super::super::store::READ_MAX;
 use super::Scylla;
 use super::asks::Ask;
@@ -41,7 +41,7 @@ impl Scylla {
         let write = async {
             let seq = seq.map(signed).transpose()?;
             let values = (signed(now / BUCKET_MS)?, signed(now)?, Uuid::new_v4(), kind, &*subject, seq);
-            self.links.now().ask(Ask::Tell, values).await
+            self.links.now()?.ask(Ask::Tell, values).await
         };
         if let Err(error) = write.await {
             tracing::warn!(%error, kind, subject, "a change was stored but not told: the sweep will");
@@ -52,7 +52,7 @@ impl Scylla {
         let now = now_ms();
         let from = if since.0 == 0 { now } else { since.0.clamp(now.saturating_sub(BACK_MS), now) };
         let from = from.saturating_sub(OVERLAP_MS);
-        let link = self.links.now();
+        let link = self.links.now()?;
         let (mut changes, mut seen) = (Vec::new(), HashSet::new());
         for bucket in from / BUCKET_MS..=(now + AHEAD_MS) / BUCKET_MS {
             let found = link.ask(Ask::Changes, (signed(bucket)?, signed(from)?)).await?;
@@ -76,12 +76,12 @@ impl Scylla {
 
     pub(super) async fn write_audit(&self, audit: &AuditEntry) -> Result<(), StoreError> {
         let (day, at) = (signed(audit.at_ms / DAY_MS)?, signed(audit.at_ms)?);
-        self.links.now().ask(Ask::FeedAudit, (day, at, &*audit.id, encode(audit)?)).await.map(drop)
+        self.links.now()?.ask(Ask::FeedAudit, (day, at, &*audit.id, encode(audit)?)).await.map(drop)
     }
 
     pub(super) async fn read_audit_feed(&self, most: usize) -> Result<Vec<AuditEntry>, StoreError> {
         let most = most.min(READ_MAX);
-        let link = self.links.now();
+        let link = self.links.now()?;
         let mut newest = Vec::new();
         // A writer's clock may be past midnight already.
         let newest_day = (now_ms() + AHEAD_MS) / DAY_MS;
@@ -93,7 +93,7 @@ impl Scylla {
             let found = link.ask(Ask::Audit, (signed(day)?, limit(left))).await?;
             for line in found.lines() {
                 let id = line.text("id").unwrap_or_default();
-                newest.push(decode(&id, line.bytes("body").unwrap_or_default())?);
+                newest.extend(unless_damaged(decode(&id, line.bytes("body").unwrap_or_default())));
             }
         }
         Ok(newest)

@@ -7,7 +7,7 @@
 use uuid::Uuid;
 
 use super::super::records::{AuditEntry, SwitchRow, TokenRow};
-use super::super::rows::{Kept, decode, encode};
+use super::super::rows::{Kept, decode, encode, unless_damaged};
 use super::Scylla;
 use super::asks::Ask;
 use super::found::Line;
@@ -64,7 +64,7 @@ impl Scylla {
         let id = row.id();
         let (body, audit) = (encode(row)?, encode(audit)?);
         for _ in 0..SENDS {
-            let link = self.links.now();
+            let link = self.links.now()?;
             let found = link.ask(T::READ, (&*id,)).await?;
             let stamp = Uuid::new_v4();
             // An error says nothing about whether it was applied: the next read does.
@@ -95,10 +95,10 @@ impl Scylla {
         let mut all = Vec::new();
         let each = |line: Line<'_>| {
             let id = line.text("id").unwrap_or_default();
-            all.push(decode(&id, line.bytes("body").unwrap_or_default())?);
+            all.extend(unless_damaged(decode(&id, line.bytes("body").unwrap_or_default())));
             Ok(())
         };
-        self.links.now().ask_paged(T::READ_ALL, each).await?;
+        self.links.now()?.ask_paged(T::READ_ALL, each).await?;
         Ok(all)
     }
 }

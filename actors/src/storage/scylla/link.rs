@@ -19,7 +19,7 @@ use ::scylla::serialize::row::SerializeRow;
 use ::scylla::statement::batch::{Batch, BatchType};
 use ::scylla::statement::prepared::PreparedStatement;
 use ::scylla::value::CqlValue;
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 
 use super::asks::{ASKS, Ask, How};
@@ -39,7 +39,8 @@ pub(super) struct Links(Arc<Shared>);
 
 struct Shared {
     config: CqlConfig,
-    link: ArcSwap<Link>,
+    /// Nothing until the cluster was reached for the first time.
+    link: ArcSwapOption<Link>,
     reviving: AtomicBool,
     runtime: Handle,
 }
@@ -80,18 +81,30 @@ pub(super) async fn session(config: &CqlConfig) -> Result<Session, StoreError> {
 }
 
 impl Links {
+    /// Links that have a connection.
     pub(super) async fn open(config: CqlConfig) -> Result<Self, StoreError> {
         let link = Link::open(&config).await?;
-        Ok(Self(Arc::new_cyclic(|shared| Shared {
-            config,
-            link: ArcSwap::from_pointee(Link { shared: shared.clone(), ..link }),
-            reviving: AtomicBool::new(false),
-            runtime: Handle::current(),
-        })))
+        Ok(Self::of(config, Some(link)))
     }
 
-    pub(super) fn now(&self) -> Arc<Link> {
-        self.0.link.load_full()
+    /// Links that look for one in the background.
+    pub(super) fn open_later(config: CqlConfig) -> Self {
+        let links = Self::of(config, None);
+        Arc::clone(&links.0).revive();
+        links
+    }
+
+    fn of(config: CqlConfig, link: Option<Link>) -> Self {
+        Self(Arc::new_cyclic(|shared| Shared {
+            config,
+            link: ArcSwapOption::from_pointee(link.map(|link| Link { shared: shared.clone(), ..link })),
+            reviving: AtomicBool::new(false),
+            runtime: Handle::current(),
+        }))
+    }
+
+    pub(super) fn now(&self) -> Result<Arc<Link>, StoreError> {
+        self.0.link.load_full().ok_or_else(|| StoreError::unavailable("it was not reached yet"))
     }
 }
 
@@ -104,13 +117,13 @@ impl Shared {
         let weak = Arc::downgrade(&self);
         self.runtime.spawn(async move {
             while let Some(shared) = weak.upgrade() {
-                let nodes = shared.link.load().session.get_cluster_state();
-                if nodes.get_nodes_info().iter().any(|node| node.is_connected()) {
+                let nodes = shared.link.load().as_ref().map(|link| link.session.get_cluster_state());
+                if nodes.is_some_and(|nodes| nodes.get_nodes_info().iter().any(|node| node.is_connected())) {
                     break;
                 }
                 match Link::open(&shared.config).await {
                     Ok(link) => {
-                        shared.link.store(Arc::new(Link { shared: weak.clone(), ..link }));
+                        shared.link.store(Some(Arc::new(Link { shared: weak.clone(), ..link })));
                         tracing::info!(store = %shared.config, "the store is back");
                         break;
                     }

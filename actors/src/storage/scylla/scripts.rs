@@ -8,9 +8,9 @@ use ::scylla::value::CqlValue;
 use quotas::scope::{RevisionNumber, ScriptId};
 use tokio::time::Instant;
 
-use super::super::moves::{self, Move, Standing};
-use super::super::records::{AuditEntry, Commit, Committed, Head, Revision};
-use super::super::rows::{decode, encode};
+use super::super::moves::{self, Standing};
+use super::super::records::{AuditEntry, Commit, Committed, Head, Move, Revision};
+use super::super::rows::{decode, encode, unless_damaged};
 use super::Scylla;
 use super::asks::Ask;
 use super::found::{Line, limit, signed};
@@ -45,7 +45,7 @@ impl Scylla {
             }
             let (asks, values) = batch(commit, &script, &present)?;
             sent += 1;
-            if self.links.now().step(&asks, values).await.is_ok_and(|answer| answer.applied()) {
+            if self.links.now()?.step(&asks, values).await.is_ok_and(|answer| answer.applied()) {
                 return Ok(Committed::Applied(present));
             }
             // Not applied, or who knows: the partition says which.
@@ -67,7 +67,7 @@ impl Scylla {
                 Standing::Behind => return Ok(Seen::Settled(Committed::Lost { present })),
                 Standing::Passed => {
                     let next = signed(commit.expected_seq)?.saturating_add(1);
-                    let step = self.links.now().ask(Ask::Step, (script, next)).await?;
+                    let step = self.links.now()?.ask(Ask::Step, (script, next)).await?;
                     let step = step.first().map(|line| read_body::<Move>(&script, &line)).transpose()?;
                     return Ok(Seen::Settled(moves::passed(commit, step, present)));
                 }
@@ -76,7 +76,7 @@ impl Scylla {
     }
 
     pub(super) async fn read_head(&self, script: &str) -> Result<Option<Head>, StoreError> {
-        let found = self.links.now().ask(Ask::Head, (script,)).await?;
+        let found = self.links.now()?.ask(Ask::Head, (script,)).await?;
         found.first().map(|line| head(&script, &line)).transpose()
     }
 
@@ -84,11 +84,11 @@ impl Scylla {
         let mut all = Vec::new();
         let each = |line: Line<'_>| {
             let script = line.text("script").unwrap_or_default();
-            let id = script.parse().map_err(|error| StoreError::corrupt("a head's script", error))?;
-            all.push((id, head(&script, &line)?));
+            let id = script.parse().map_err(|error| StoreError::corrupt("a head's script", error));
+            all.extend(unless_damaged(id.and_then(|id| Ok((id, head(&script, &line)?)))));
             Ok(())
         };
-        self.links.now().ask_paged(Ask::Heads, each).await?;
+        self.links.now()?.ask_paged(Ask::Heads, each).await?;
         Ok(all)
     }
 
@@ -98,7 +98,7 @@ impl Scylla {
         number: RevisionNumber,
     ) -> Result<Option<Revision>, StoreError> {
         let values = (script.to_string(), signed(number.get())?);
-        let found = self.links.now().ask(Ask::Revision, values).await?;
+        let found = self.links.now()?.ask(Ask::Revision, values).await?;
         found.first().map(|line| read_body(&format_args!("{script}@{number}"), &line)).transpose()
     }
 
@@ -112,8 +112,20 @@ impl Scylla {
             return Ok(Vec::new());
         }
         let before = before.map_or(Ok(i64::MAX), |before| signed(before.get()))?;
-        let found = self.links.now().ask(Ask::Revisions, (script.to_string(), before, limit(most))).await?;
-        found.lines().map(|line| read_body(script, &line)).collect()
+        let found = self.links.now()?.ask(Ask::Revisions, (script.to_string(), before, limit(most))).await?;
+        Ok(found.lines().filter_map(|line| unless_damaged(read_body(script, &line))).collect())
+    }
+
+    pub(super) async fn read_steps(
+        &self,
+        script: &ScriptId,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<Move>, StoreError> {
+        // They are kept newest first, and asked for by a range of numbers.
+        let (from, to) = (signed(after)?, signed(after.saturating_add(limit(most) as u64))?);
+        let found = self.links.now()?.ask(Ask::StepsBetween, (script.to_string(), from, to)).await?;
+        found.lines().rev().map(|line| read_body(script, &line)).collect()
     }
 
     pub(super) async fn read_script_audit(
@@ -124,8 +136,9 @@ impl Scylla {
         if most == 0 {
             return Ok(Vec::new());
         }
-        let found = self.links.now().ask(Ask::Steps, (script.to_string(), limit(most))).await?;
-        found.lines().map(|line| read_body::<Move>(script, &line).map(|step| step.audit)).collect()
+        let found = self.links.now()?.ask(Ask::Steps, (script.to_string(), limit(most))).await?;
+        let steps = found.lines().filter_map(|line| unless_damaged(read_body::<Move>(script, &line)));
+        Ok(steps.map(|step| step.audit).collect())
     }
 }
 

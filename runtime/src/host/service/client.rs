@@ -9,7 +9,6 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use quotas::concurrency::Place;
 
 use super::super::call::{CallContext, time_left};
 use super::{Answer, Outgoing, Service, ServiceError};
@@ -50,9 +49,7 @@ pub(super) async fn send(
         return Err(failed("protocol", format!("this request came through {HOPS_MAX} callboards: a loop")));
     }
     let request = request(service, call, outgoing).map_err(|why| failed("protocol", why))?;
-    let Ok(_place) = Place::take(&service.gate) else {
-        return Err(failed("full", format!("{} requests are under way, its limit", service.gate.limit())));
-    };
+    let _place = service.place(&call.team).map_err(|why| failed("full", why))?;
     let limit = time_left(service.timeout);
     let answer = tokio::time::timeout(limit, exchange(service, request));
     match answer.await {

@@ -27,6 +27,16 @@ pub struct ServeArguments {
     pub(in crate::cli) set: Vec<(String, String)>,
 }
 
+/// How to serve.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeCommandArguments {
+    #[command(flatten)]
+    pub(in crate::cli) serve: ServeArguments,
+    /// Only compile and store what this build lacks, then end: a step before a roll-out
+    #[arg(long)]
+    pub(in crate::cli) warm_only: bool,
+}
+
 /// What to do with the store.
 #[derive(Debug, Clone, Args)]
 pub struct StoreArguments {

@@ -41,7 +41,7 @@ impl Caller {
 
     /// Whether they may know of a scope: those of their team, and those of no team.
     pub fn sees_scope(&self, scope: &Scope) -> bool {
-        team_of(scope).is_none_or(|team| self.sees(team))
+        scope.team().is_none_or(|team| self.sees(team))
     }
 
     /// The team that a list is narrowed to; an error when nothing is left of it.
@@ -75,6 +75,17 @@ impl Caller {
         self.has(Role::Deployer)
     }
 
+    /// They may make a revision of a script, which need not exist: a refusal tells nothing of what is there.
+    pub fn uploads(&self, script: &ScriptId) -> Result<(), ProblemError> {
+        match &self.bearer.team {
+            Some(own) if *own != script.team => {
+                let detail = format!("the token is bound to the team {own}, and {script} is not inside it");
+                Err(ProblemError::of("auth.forbidden", detail))
+            }
+            _ => self.has(Role::Deployer),
+        }
+    }
+
     /// They may lift the quarantine of an endpoint.
     pub fn lifts(&self, endpoint: &EndpointId) -> Result<(), ProblemError> {
         self.reads_endpoint(endpoint)?;
@@ -84,7 +95,7 @@ impl Caller {
     /// They may turn a scope off and on: an operator any, a team's own deployers and operators those inside
     /// their team. A scope need not exist to be switched, so a refusal tells nothing about what is there.
     pub fn switches(&self, scope: &Scope) -> Result<(), ProblemError> {
-        match (&self.bearer.team, team_of(scope)) {
+        match (&self.bearer.team, scope.team()) {
             (None, _) => self.has(Role::Operator),
             (Some(own), Some(team)) if own == team => self.has(Role::Deployer),
             (Some(own), _) => {
@@ -110,17 +121,6 @@ impl Caller {
 /// A list of which the caller may see nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NothingLeft;
-
-/// The team that a scope lies in.
-pub(crate) fn team_of(scope: &Scope) -> Option<&TeamName> {
-    match scope {
-        Scope::Team(team) => Some(team),
-        Scope::Script(script) => Some(&script.team),
-        Scope::Endpoint(endpoint) => Some(endpoint.team()),
-        Scope::Revision(revision) => Some(&revision.script.team),
-        Scope::All | Scope::Class(_) | Scope::Service(_) => None,
-    }
-}
 
 fn forbidden(needed: Role, has: Role) -> ProblemError {
     ProblemError::of("auth.forbidden", format!("it needs the role {needed}, the token has {has}"))

@@ -6,6 +6,7 @@ use actors::error::ControlError;
 use actors::supervisor::Lift;
 use api::Page;
 use quotas::scope::{EndpointId, ScriptId};
+use quotas::switches::CallFacts;
 
 use super::query::{Query, cursor};
 use super::{AdminDoor, Answered, Door, ok, shapes};
@@ -24,14 +25,39 @@ pub(super) async fn list(door: Door, caller: Caller, request: HttpRequest) -> An
     let is_more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().map(|info| cursor("endpoint", &info.id));
-    ok(&Page { items: found.iter().map(shapes::endpoint).collect(), cursor: last.filter(|_| is_more) })
+    ok(&Page {
+        items: found.iter().map(|info| shown(&door, info)).collect(),
+        cursor: last.filter(|_| is_more),
+    })
 }
 
 pub(super) async fn one(door: Door, caller: Caller, request: HttpRequest, path: Named) -> Answered {
     Query::read(&request, &[])?;
     let id = named(&path)?;
     caller.reads_endpoint(&id)?;
-    ok(&shapes::endpoint(&find(&door, &id).await?))
+    ok(&shown(&door, &find(&door, &id).await?))
+}
+
+/// An endpoint, with the switch that keeps it from answering.
+fn shown(door: &AdminDoor, info: &EndpointInfo) -> api::Endpoint {
+    let board = door.node.shared().board.load();
+    let off = info.revision.and_then(|revision| {
+        board
+            .verdict(&CallFacts { endpoint: &info.id, revision, class: None })
+            .map(|switch| format!("{} was switched off by {}: {}", switch.scope, switch.by, switch.reason))
+    });
+    let shape = shapes::endpoint(info);
+    api::Endpoint { problem: off.or(shape.problem), ..shape }
+}
+
+pub(super) async fn convergence(door: Door, caller: Caller, request: HttpRequest, path: Named) -> Answered {
+    Query::read(&request, &[])?;
+    let id = named(&path)?;
+    caller.reads_endpoint(&id)?;
+    let (fleet, controller) = (&door.node.shared().fleet, door.node.controller());
+    let found = fleet.convergence(&**door.node.store(), controller, &id.script).await?;
+    let found = found.ok_or_else(|| ControlError::EndpointUnknown(id.clone()))?;
+    ok(&shapes::convergence(&id.script, &found))
 }
 
 pub(super) async fn lift(door: Door, caller: Caller, request: HttpRequest, path: Named) -> Answered {

@@ -1,11 +1,13 @@
 //! Revisions: uploads, the history, and what is in it.
 
+use std::time::Instant;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::controller::{Deploy, Deployed, FileOf, History, OneRevision};
 use actors::error::ControlError;
-use api::{FileEntry, Page, Problem, RevisionDetail};
+use api::{FileEntry, Page, RevisionDetail};
 use quotas::scope::{RevisionNumber, ScriptId};
 use quotas::units::Bytes as Size;
 use runtime::archive::ArchiveLimits;
@@ -31,8 +33,8 @@ pub(super) async fn upload(
 ) -> Answered {
     let query = Query::read(&request, &["activate", "message", "tag", "dry_run", "wait", "timeout"])?;
     // Before a byte of the body is read.
-    let script = named(&caller, &path.0, &path.1)?;
-    caller.deploys(&script)?;
+    let script = ScriptId { team: path.0.parse()?, script: path.1.parse()? };
+    caller.uploads(&script)?;
     let (wait, timeout) = (query.wait()?, query.timeout()?);
     let deploy = |bundle| -> Result<Deploy, ProblemError> {
         Ok(Deploy {
@@ -47,8 +49,9 @@ pub(super) async fn upload(
         })
     };
     let bundle = {
-        let _place = door.uploads.try_acquire().map_err(|_| busy())?;
+        let _arriving = door.uploads.arrive(&script.team)?;
         let archive = archive(&request, payload).await?;
+        let _turn = door.uploads.unpack().await?;
         let unpacked = web::block(move || Bundle::from_archive(&archive, &ArchiveLimits::default())).await;
         let unpacked =
             unpacked.map_err(|_| ProblemError::of("server.internal", "the archive was not unpacked"))?;
@@ -56,9 +59,11 @@ pub(super) async fn upload(
     };
     let deploy = deploy(bundle)?;
     let dry_run = deploy.dry_run;
+    let until = Instant::now() + timeout;
     let done = tokio::time::timeout(timeout, door.node.controller().send(deploy)).await;
     let done = done.map_err(|_| too_slow())??.map_err(|error| told(&caller, error))?;
-    let answer = answer(&script, &done, dry_run, converged(&door, wait));
+    let converged = dry_run || converged(&door, &script, wait, until).await;
+    let answer = answer(&script, &done, dry_run, converged);
     let status = match (done.repeated || dry_run, answer.converged) {
         (true, _) => StatusCode::OK,
         (false, true) => StatusCode::CREATED,
@@ -153,9 +158,4 @@ pub(super) async fn file(
     // Never as what a browser would show: a team's file is a stranger's text.
     let media = HeaderValue::from_static("application/octet-stream");
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, media)).body(bytes))
-}
-
-fn busy() -> ProblemError {
-    let problem = Problem::of("compiler.busy", "too many uploads are being read");
-    Problem { retry_after_ms: Some(1_000), ..problem }.into()
 }

@@ -1,5 +1,7 @@
 //! Scripts: which there are, where they stand, moving that, and taking one away.
 
+use std::time::{Duration, Instant};
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use actors::controller::{Activate, Activated, Delete, Heads};
@@ -10,9 +12,11 @@ use quotas::scope::{RevisionNumber, ScriptId};
 
 use super::query::{Query, REASON_MAX, cursor, if_match};
 use super::{AdminDoor, Answered, Door, body, json, ok, shapes, tagged};
-use crate::config::StoreConfig;
 use crate::http::auth::Caller;
 use crate::http::problem::{self, ProblemError};
+
+/// How often the other nodes are asked whether they serve a change.
+const CONVERGENCE_LOOK: Duration = Duration::from_millis(50);
 
 /// The script that a path names, if the caller may know of it.
 pub(super) fn named(caller: &Caller, team: &str, script: &str) -> Result<ScriptId, ProblemError> {
@@ -32,9 +36,24 @@ pub(super) fn told(caller: &Caller, error: ControlError) -> ProblemError {
     }
 }
 
-/// Whether what was to be waited for is so. Of other nodes nothing is known.
-pub(super) fn converged(door: &AdminDoor, wait: Wait) -> bool {
-    wait != Wait::All || matches!(door.config.store, StoreConfig::Embedded)
+/// Whether what was to be waited for is so within this time.
+pub(super) async fn converged(door: &AdminDoor, script: &ScriptId, wait: Wait, until: Instant) -> bool {
+    if wait != Wait::All {
+        return true;
+    }
+    let (fleet, controller) = (&door.node.shared().fleet, door.node.controller());
+    loop {
+        let found = fleet.convergence(&**door.node.store(), controller, script);
+        // The change is made whatever becomes of the question.
+        let found = tokio::time::timeout_at(until.into(), found).await;
+        if matches!(&found, Ok(Ok(Some(found))) if found.is_whole()) {
+            return true;
+        }
+        if Instant::now() + CONVERGENCE_LOOK >= until {
+            return false;
+        }
+        tokio::time::sleep(CONVERGENCE_LOOK).await;
+    }
 }
 
 pub(super) async fn list(door: Door, caller: Caller, request: HttpRequest) -> Answered {
@@ -91,11 +110,12 @@ pub(super) async fn activate(
     }
     let before = door.node.store().head(&script).await?.and_then(|head| head.active);
     let (who, reason) = (caller.who(), asked.reason);
-    let change = Activate { who, script, revision, expected, dry_run, reason };
+    let until = Instant::now() + timeout;
+    let change = Activate { who, script: script.clone(), revision, expected, dry_run, reason };
     let done = tokio::time::timeout(timeout, door.node.controller().send(change)).await;
     let done = done.map_err(|_| too_slow())??.map_err(|error| told(&caller, error))?;
     let Activated { head, endpoints, removed } = done;
-    let converged = converged(&door, wait);
+    let converged = dry_run || converged(&door, &script, wait, until).await;
     let answer = api::Activated {
         head: problem::head(&head),
         before: before.map(RevisionNumber::get),

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
+use actors::lane::CallFailure;
 use actors::storage::store::READ_MAX;
 use actors::watch::Audit;
 use api::openapi::API_VERSION;
 use api::{Page, RateLimits, UploadLimits, Whoami};
 use quotas::guards::Condition;
-use quotas::scope::ScriptId;
+use quotas::scope::{RevisionNumber, ScriptId};
 use runtime::archive::ArchiveLimits;
 use runtime::codec::Fingerprint;
 
@@ -81,18 +82,19 @@ pub(super) async fn nodes(door: Door, _caller: Caller, request: HttpRequest) -> 
     Query::read(&request, &[])?;
     let shared = door.node.shared();
     let draining = shared.node.condition() == Condition::Draining;
-    ok(&Page::whole(vec![api::Node {
-        name: shared.name.to_string(),
-        version: VERSION.to_owned(),
-        started: door.started,
+    let this = api::Node {
         this: true,
-        ready: shared.is_loaded() && !draining,
-        draining,
-        lanes: u32::try_from(shared.lanes.len()).unwrap_or(u32::MAX),
-        in_flight: shared.node.gate.in_flight().into(),
-        endpoints: shared.routes.load().len() as u64,
-        lag_ms: None,
-    }]))
+        ready: Some(shared.is_loaded() && !draining),
+        draining: Some(draining),
+        lanes: u32::try_from(shared.lanes.len()).ok(),
+        in_flight: Some(shared.node.gate.in_flight().into()),
+        endpoints: Some(shared.routes.load().len() as u64),
+        unserved: Some(shared.unserved().len() as u64),
+        lag_ms: shared.progress.behind_ms(),
+        ..shapes::node(&shared.fleet.me())
+    };
+    let others = shared.fleet.others();
+    ok(&Page::whole(std::iter::once(this).chain(others.iter().map(shapes::node)).collect()))
 }
 
 pub(super) async fn audit(door: Door, caller: Caller, request: HttpRequest) -> Answered {
@@ -127,14 +129,22 @@ pub(super) async fn decision(
     // A thread that a script holds may be late; what the others remember is enough to wait for.
     let found = tokio::time::timeout(LANES_WAIT, door.node.shared().lanes.decision(&path)).await;
     let found = found.ok().flatten().filter(|decision| caller.sees(decision.endpoint.team()));
-    let found = found.ok_or_else(|| ProblemError::of("decision.unknown", "only the latest are kept"))?;
+    let found = found.ok_or_else(|| {
+        ProblemError::of("decision.unknown", "only the latest are kept, and only where the call was answered")
+    })?;
     ok(&api::Decision {
         id: found.id.clone(),
         at: api::time_from_ms(found.at_ms),
         endpoint: Some(found.endpoint.to_string()),
-        revision: None,
-        rule: found.refusal.rule.to_owned(),
-        request: None,
-        problem: problem::refused(&found.refusal, Some(&found.id)),
+        revision: found.revision.map(RevisionNumber::get),
+        rule: match &found.failure {
+            CallFailure::Refused(refusal) => refusal.rule.to_owned(),
+            failure => failure.code().to_owned(),
+        },
+        request: found.revision.map(|_| found.id.clone()),
+        problem: match &found.failure {
+            CallFailure::Refused(refusal) => problem::refused(refusal, Some(&found.id)),
+            failure => problem::failed(failure),
+        },
     })
 }

@@ -1,9 +1,10 @@
 //! From what the actors say to what crosses the wire.
 
 use actors::controller::EndpointInfo;
-use actors::storage::{AuditEntry, Head, Revision, TokenRow};
+use actors::fleet::{Convergence, NodeState};
+use actors::storage::{AuditEntry, Head, NodeRow, Revision, TokenRow};
 use quotas::limits::{Cut, EndpointLimits};
-use quotas::scope::{EndpointId, EndpointName, ScriptId};
+use quotas::scope::{EndpointId, EndpointName, RevisionNumber, ScriptId};
 use quotas::switches::Switch;
 
 /// A revision; active when it is the one that answers.
@@ -103,4 +104,48 @@ pub(super) fn token(row: &TokenRow) -> Option<api::Token> {
         expires: row.expires_ms.map(api::time_from_ms),
         revoked: row.revoked,
     })
+}
+
+/// A node as the others know it.
+pub(super) fn node(node: &NodeRow) -> api::Node {
+    api::Node {
+        name: node.name.clone(),
+        version: node.version.clone(),
+        build: node.build.clone(),
+        admin: (!node.admin.is_empty()).then(|| node.admin.clone()),
+        started: api::time_from_ms(node.started_ms),
+        seen: api::time_from_ms(node.seen_ms),
+        this: false,
+        ready: None,
+        draining: None,
+        lanes: None,
+        in_flight: None,
+        endpoints: None,
+        unserved: None,
+        lag_ms: None,
+    }
+}
+
+/// Where a script stands on all nodes.
+pub(super) fn convergence(script: &ScriptId, found: &Convergence) -> api::Convergence {
+    let nodes = found.nodes.iter().map(|one| api::NodeStanding {
+        node: one.node.name.clone(),
+        state: match one.state {
+            NodeState::Converged => api::NodeState::Converged,
+            NodeState::Behind => api::NodeState::Behind,
+            NodeState::Failed => api::NodeState::Failed,
+            NodeState::Unreachable => api::NodeState::Unreachable,
+        },
+        seq: one.standing.as_ref().map(|standing| standing.seq),
+        revision: one.standing.as_ref().and_then(|standing| standing.revision).map(RevisionNumber::get),
+        why: one.why.clone(),
+        seen: api::time_from_ms(one.node.seen_ms),
+    });
+    api::Convergence {
+        script: script.to_string(),
+        seq: found.target.seq,
+        revision: found.target.active.map(RevisionNumber::get),
+        converged: found.is_whole(),
+        nodes: nodes.collect(),
+    }
 }

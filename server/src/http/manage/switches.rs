@@ -42,7 +42,8 @@ pub(super) async fn off(
     }
     let before = present(&door, &scope);
     let until_ms = asked.until.map(api::time_to_ms);
-    let flip = Flip { who: caller.who(), scope: scope.clone(), reason, until_ms, observe, dry_run };
+    let (who, bound) = (caller.who(), caller.bearer.team.clone());
+    let flip = Flip { who, bound, scope: scope.clone(), reason, until_ms, observe, dry_run };
     let switch = door.node.supervisor().send(flip).await??;
     ok(&answer(&door, &scope, Some(&switch), before.as_ref(), dry_run))
 }

@@ -176,7 +176,9 @@ fn a_role_may_what_it_may_on_every_route() {
             }
         }
         let line = "POST /v1/scripts/tv/home/revisions?dry_run=true";
-        for (place, (client, expected)) in clients.iter().zip(deploys).enumerate() {
+        // A script need not exist to be made, so there is nothing to hide.
+        let uploads = [401, 403, 403, 403, 200, 403, 200, 200];
+        for (place, (client, expected)) in clients.iter().zip(uploads).enumerate() {
             let raw = client.raw(ask(line, &[TAR], archive("tv/home", "two"))).await.unwrap();
             assert_eq!(raw.status.as_u16(), expected, "{line} of {place}: {}", value(&raw));
         }
@@ -434,7 +436,9 @@ fn the_probes_say_how_the_node_is() {
         let health = nobody.ready().await.unwrap();
         let names: Vec<_> = health.checks.iter().map(|check| (check.name.as_str(), check.ok)).collect();
         assert!(health.ready);
-        assert_eq!(names, [("loaded", true), ("open", true), ("store", true)]);
+        assert!(names.iter().all(|(_, ok)| *ok), "{names:?}");
+        let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["loaded", "open", "converged", "in step", "store"]);
         let metrics = kit.admin().metrics().await.unwrap();
         assert!(metrics.contains("callboard_store_up 1\n") && metrics.ends_with("# EOF\n"), "{metrics}");
         assert_eq!(nobody.contract().await.unwrap()["openapi"], "3.1.0");
@@ -446,11 +450,11 @@ fn the_probes_say_how_the_node_is() {
         );
         let quotas = kit.admin().quotas("all").await.unwrap();
         assert_eq!((quotas.rules[0].rule.as_str(), quotas.rules[0].remaining), ("concurrency.node", 2_048));
-        assert!(kit.admin().nodes().await.unwrap().items[0].ready);
+        assert_eq!(kit.admin().nodes().await.unwrap().items[0].ready, Some(true));
         kit.node.drain().await;
         let health = nobody.ready().await.unwrap();
         assert!(!health.ready && health.checks.iter().any(|check| check.name == "open" && !check.ok));
         nobody.live().await.unwrap();
-        assert!(!kit.admin().nodes().await.unwrap().items[0].ready);
+        assert_eq!(kit.admin().nodes().await.unwrap().items[0].ready, Some(false));
     });
 }

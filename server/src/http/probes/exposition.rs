@@ -36,6 +36,10 @@ pub(super) struct Scrape {
     pub(super) lanes: usize,
     pub(super) routes: usize,
     pub(super) switches: usize,
+    pub(super) unserved: usize,
+    pub(super) missing: usize,
+    pub(super) nodes: usize,
+    pub(super) behind_ms: Option<u64>,
     pub(super) events: Vec<(&'static str, u64)>,
 }
 
@@ -112,6 +116,9 @@ impl Collector for Scrape {
             ("callboard_node_in_flight", "Calls under way", self.in_flight.into()),
             ("callboard_node_in_flight_max", "Calls that may be under way", self.in_flight_max.into()),
             ("callboard_switches", "Switches that are off", number(self.switches)),
+            ("callboard_unserved", "Scripts not served as the store has them", number(self.unserved)),
+            ("callboard_missing", "Scripts that are served and that the store lacks", number(self.missing)),
+            ("callboard_nodes", "Nodes that are known, with this one", number(self.nodes)),
             ("callboard_routes", "Endpoints that are served", number(self.routes)),
             ("callboard_lanes", "Threads that serve devices", number(self.lanes)),
             ("callboard_lanes_answered", "Whether all of them told what they counted", self.answered.into()),
@@ -121,6 +128,12 @@ impl Collector for Scrape {
         ] {
             let value: i64 = value;
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
+        }
+        if let Some(behind_ms) = self.behind_ms {
+            let (name, help) =
+                ("callboard_snapshot_age", "Time since the store was last compared with what is served");
+            let mut gauge = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+            gauge.encode_gauge(&(behind_ms as f64 / 1e3))?;
         }
         let help = "What happened, by kind";
         let mut family = encoder.encode_descriptor("callboard_events", help, None, MetricType::Counter)?;

@@ -24,6 +24,7 @@ use serde_json::Value;
 use crate::config::{Config, Secret, Sources};
 use crate::http::admin;
 use crate::http::auth::{Tokens, Wanted};
+use crate::http::fleet::FleetTokens;
 use crate::http::guard::Closing;
 use crate::http::manage::AdminDoor;
 
@@ -79,12 +80,16 @@ async fn node(directory: PathBuf) -> Node {
         policy: Policy::default(),
         classes: Vec::new(),
         services: BTreeMap::new(),
-        keys: SigningKeys::new((1, [7; 32]), Vec::new()),
+        keys: SigningKeys::new([7; 32], Vec::new()),
         compiler: Arc::new(OnThread),
         poll: Duration::from_millis(20),
         sweep: NodeConfig::SWEEP,
         journal: directory.join("switches"),
         cache: Size::mib(64),
+        admin: String::new(),
+        version: "1".to_owned(),
+        peers: Arc::new(actors::fleet::Alone),
+        broken_percent: NodeConfig::BROKEN_PERCENT,
         restarts: NodeConfig::RESTARTS,
     };
     Node::start(config, store).await.unwrap()
@@ -99,7 +104,12 @@ impl Kit {
         let (tokens, config) = (Arc::new(tokens), Arc::new(Config::load(&Sources::default()).unwrap()));
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
-        let door = AdminDoor::new(node.clone(), Arc::clone(&config), Arc::clone(&tokens));
+        let door = AdminDoor::new(
+            node.clone(),
+            Arc::clone(&config),
+            Arc::clone(&tokens),
+            Arc::new(FleetTokens::of(&[7; 32], &[])),
+        );
         actix_rt::spawn(admin::serve(socket, door, &config, Closing::default()).unwrap());
         Self { node, tokens, url }
     }

@@ -1,0 +1,249 @@
+//! Fleet: the other nodes on the same store, as this one knows them.
+//!
+//! Invariant: a hint is only a hint. Whoever misses one hears of the change at the next look at the store, so
+//! hints are sent once, with a bound on time and number, and never waited for.
+//! Not here: how one node speaks to another (the server's, behind [`Peers`]), the watch of the store (`watch`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use quotas::scope::{RevisionNumber, ScriptId};
+use tokio::sync::Semaphore;
+
+use crate::controller::{Controller, StandingOf};
+use crate::error::StoreError;
+use crate::storage::{Change, Head, NodeRow, Store};
+use crate::who::unix_ms;
+
+/// How often a node makes itself known and looks who else is there.
+pub(crate) const BEAT: Duration = Duration::from_secs(3);
+/// For how long it is known after that.
+const KNOWN: Duration = Duration::from_secs(15);
+/// How many hints may be under way; more are left to the watch.
+const HINTS_MAX: usize = 64;
+
+/// How one node asks another.
+#[async_trait]
+pub trait Peers: Send + Sync {
+    /// Tells the node at this admin address that something changed.
+    async fn hint(&self, admin: &str, changes: &[Change]) -> Result<(), String>;
+    /// Asks the node at this admin address where a script stands there.
+    async fn standing(&self, admin: &str, script: &ScriptId) -> Result<Standing, String>;
+}
+
+/// A node that has no others.
+#[derive(Debug, Clone, Copy)]
+pub struct Alone;
+
+#[async_trait]
+impl Peers for Alone {
+    async fn hint(&self, _: &str, _: &[Change]) -> Result<(), String> {
+        Ok(())
+    }
+    async fn standing(&self, _: &str, _: &ScriptId) -> Result<Standing, String> {
+        Err("this node asks no others".to_owned())
+    }
+}
+
+/// Where a script stands on one node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The step of the script's history that is served; zero for none.
+    pub seq: u64,
+    /// The revision that answers.
+    pub revision: Option<RevisionNumber>,
+    /// Why a newer step, or an endpoint, is not served: the code and more of it.
+    pub problem: Option<(String, String)>,
+}
+
+/// The fleet as one node sees it.
+pub struct Fleet {
+    me: NodeRow,
+    others: ArcSwap<Vec<NodeRow>>,
+    peers: Arc<dyn Peers>,
+    hints: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fleet").field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+impl Fleet {
+    pub(crate) fn new(me: NodeRow, peers: Arc<dyn Peers>) -> Self {
+        let hints = Arc::new(Semaphore::new(HINTS_MAX));
+        Self { me, others: ArcSwap::default(), peers, hints }
+    }
+
+    /// This node.
+    pub fn me(&self) -> NodeRow {
+        NodeRow { seen_ms: unix_ms(), ..self.me.clone() }
+    }
+
+    /// The others, as they were known at the last beat.
+    pub fn others(&self) -> Arc<Vec<NodeRow>> {
+        self.others.load_full()
+    }
+
+    /// Makes this node known and looks who else is there.
+    pub(crate) async fn beat(&self, store: &dyn Store) -> Result<(), StoreError> {
+        store.put_node(&self.me(), KNOWN).await?;
+        let mut others = store.nodes().await?;
+        others.retain(|node| node.name != self.me.name);
+        self.others.store(Arc::new(others));
+        Ok(())
+    }
+
+    /// Takes this node back from those that are known.
+    pub(crate) async fn leave(&self, store: &dyn Store) -> Result<(), StoreError> {
+        store.drop_node(&self.me.name).await
+    }
+
+    /// Tells the others that something changed, in the background.
+    pub fn hint(&self, change: Change) {
+        for node in self.others.load().iter().filter(|node| !node.admin.is_empty()) {
+            let Ok(place) = Arc::clone(&self.hints).try_acquire_owned() else { return };
+            let (peers, admin, change) = (Arc::clone(&self.peers), node.admin.clone(), change.clone());
+            tokio::spawn(async move {
+                if let Err(why) = peers.hint(&admin, &[change]).await {
+                    tracing::debug!(node = admin, why, "a hint did not arrive");
+                }
+                drop(place);
+            });
+        }
+    }
+
+    /// Asks every node where a script stands there.
+    ///
+    /// # Errors
+    /// The store does not say where it has to stand.
+    pub async fn convergence(
+        &self,
+        store: &dyn Store,
+        controller: &actix::Addr<Controller>,
+        script: &ScriptId,
+    ) -> Result<Option<Convergence>, StoreError> {
+        let Some(target) = store.head(script).await? else { return Ok(None) };
+        let others = store.nodes().await?;
+        let others = others.into_iter().filter(|node| node.name != self.me.name);
+        let asked = others.map(|node| async move {
+            let standing = match node.admin.as_str() {
+                "" => Err("it does not say where its admin door is".to_owned()),
+                admin => self.peers.standing(admin, script).await,
+            };
+            (node, standing)
+        });
+        let (mine, others) = tokio::join!(controller.send(StandingOf(script.clone())), join_all(asked));
+        let mine = (self.me(), mine.map_err(|_| "it is about to stop".to_owned()));
+        let nodes = std::iter::once(mine).chain(others);
+        let nodes = nodes.map(|(node, standing)| NodeStanding::of(node, standing, &target)).collect();
+        Ok(Some(Convergence { target, nodes }))
+    }
+}
+
+/// Where a script stands in the store and on every node.
+#[derive(Debug, Clone)]
+pub struct Convergence {
+    /// Where the store has it.
+    pub target: Head,
+    /// The nodes, this one first.
+    pub nodes: Vec<NodeStanding>,
+}
+
+impl Convergence {
+    /// Whether every node that is known serves what the store has, or something newer.
+    pub fn is_whole(&self) -> bool {
+        self.nodes.iter().all(|node| node.state == NodeState::Converged)
+    }
+}
+
+/// Where a script stands on a node.
+#[derive(Debug, Clone)]
+pub struct NodeStanding {
+    /// The node.
+    pub node: NodeRow,
+    /// What it serves; nothing when it could not be asked.
+    pub standing: Option<Standing>,
+    /// How that compares with the store.
+    pub state: NodeState,
+    /// Why it is not converged, as far as that is known.
+    pub why: Option<String>,
+}
+
+/// How a node compares with the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// It serves what the store has.
+    Converged,
+    /// It does not yet.
+    Behind,
+    /// It cannot, and says why.
+    Failed,
+    /// It could not be asked.
+    Unreachable,
+}
+
+impl NodeStanding {
+    fn of(node: NodeRow, standing: Result<Standing, String>, target: &Head) -> Self {
+        let standing = match standing {
+            Ok(standing) => standing,
+            Err(why) => {
+                let state = NodeState::Unreachable;
+                return Self { node, standing: None, state, why: Some(why) };
+            }
+        };
+        let (state, why) = match &standing.problem {
+            Some((code, detail)) => (NodeState::Failed, Some(format!("{code}: {detail}"))),
+            None if standing.seq >= target.seq => (NodeState::Converged, None),
+            None => (NodeState::Behind, None),
+        };
+        Self { node, standing: Some(standing), state, why }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node() -> NodeRow {
+        NodeRow {
+            name: "a".into(),
+            admin: String::new(),
+            version: "1".into(),
+            build: "b".into(),
+            started_ms: 1,
+            seen_ms: 2,
+        }
+    }
+
+    #[test]
+    fn a_node_is_converged_when_it_serves_the_step_of_the_store_without_a_problem() {
+        let target = Head {
+            seq: 5,
+            active: RevisionNumber::new(3),
+            latest: RevisionNumber::new(3),
+            deploy: uuid::Uuid::nil(),
+            deleted: false,
+        };
+        let at = |seq, problem: Option<&str>| Standing {
+            seq,
+            revision: None,
+            problem: problem.map(|code| (code.to_owned(), "x".to_owned())),
+        };
+        for (standing, state) in [
+            (Ok(at(5, None)), NodeState::Converged),
+            (Ok(at(6, None)), NodeState::Converged),
+            (Ok(at(4, None)), NodeState::Behind),
+            (Ok(at(4, Some("unit.content"))), NodeState::Failed),
+            (Ok(at(5, Some("route.conflict"))), NodeState::Failed),
+            (Err("no".to_owned()), NodeState::Unreachable),
+        ] {
+            let said = format!("{standing:?}");
+            assert_eq!(NodeStanding::of(node(), standing, &target).state, state, "{said}");
+        }
+    }
+}

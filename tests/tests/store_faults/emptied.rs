@@ -1,0 +1,60 @@
+//! A store that lost its scripts: what is served goes on, and somebody is told.
+
+use tests::cassandra::Cassandra;
+use tests::server::Server;
+use tests::wait::until;
+
+use super::stage::{PATIENCE, Stage, answer, check, count, deploy};
+
+const SCRIPTS: [&str; 3] = ["tv/home", "tv/search", "phone/home"];
+/// Looks at all heads often.
+const OFTEN: &[&str] = &["node.sweep=1s"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_lost_its_scripts_takes_none_away_and_somebody_is_told() {
+    let Some(cassandra) = Cassandra::shared() else { return };
+    let stage = Stage::on(cassandra);
+    let mut server = stage.server("one", OFTEN);
+    for id in SCRIPTS {
+        deploy(&server, id, id).await.unwrap();
+    }
+    assert!(check(&server, "converged").await.0);
+    let session = stage.session().await;
+    session.query_unpaged("TRUNCATE scripts", ()).await.unwrap();
+    told(&server, "running").await;
+    server.kill();
+    server = stage.server("one", OFTEN);
+    told(&server, "started again").await;
+
+    // A server that never saw them has nothing to lose.
+    let fresh = stage.server("fresh", OFTEN);
+    assert_eq!(answer(&fresh, SCRIPTS[0]).await, "route.unknown");
+    // Deploying them again makes the store whole, for who lost them too.
+    for id in SCRIPTS {
+        deploy(&server, id, &format!("{id} again")).await.unwrap();
+    }
+    for id in SCRIPTS {
+        for (name, server) in [("one", &server), ("fresh", &fresh)] {
+            super::stage::answers(server, id, &format!("{id} again"), PATIENCE).await;
+            println!("{name} serves {id} again");
+        }
+    }
+    let (_, took) =
+        until("it is whole again", PATIENCE, async || check(&server, "converged").await.0.then_some(())).await;
+    println!("converged again after {took:?}");
+}
+
+async fn told(server: &Server, how: &str) {
+    let (detail, took) = until("the alarm is raised", PATIENCE, async || {
+        let (ok, detail) = check(server, "converged").await;
+        (!ok).then_some(detail)
+    })
+    .await;
+    println!("{how}: after {took:?}: {detail}");
+    assert!(detail.ends_with("lacks 3"), "{detail}");
+    assert!(count(server, "scripts_missing").await >= 1);
+    assert!(server.client().ready().await.unwrap().ready);
+    for id in SCRIPTS {
+        assert_eq!(answer(server, id).await, id, "{how}");
+    }
+}
