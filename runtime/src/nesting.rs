@@ -19,6 +19,8 @@ use crate::diagnostic::Diagnostic;
 pub const SOURCE_MAX: usize = 256 << 10;
 /// The longest line, in characters.
 pub const LINE_MAX: usize = 20_000;
+/// The longest name, in bytes: the engine gives up on names of 16 KiB.
+pub const NAME_MAX: usize = 1_000;
 /// The most brackets, braces, parentheses and template strings that may be open at one place.
 pub const DEPTH_MAX: usize = 128;
 /// The most links that may hang on each other at one place.
@@ -115,6 +117,11 @@ struct Statement {
 impl Scan {
     fn token(&mut self, token: Token) -> Result<(), Problem> {
         let Token { kind, span, .. } = token;
+        let length = span.end.into_usize() - span.start.into_usize();
+        if matches!(kind, Kind::Ident(_) | Kind::Label(_)) && length > NAME_MAX {
+            let message = format!("a name has at most {NAME_MAX} bytes, this one has {length}");
+            return Err(Problem { span, code: "script.name_too_long", message, hint: None });
+        }
         match kind {
             Kind::Open(open) => self.open(open, span)?,
             Kind::Close(close) => self.close(close, span)?,

@@ -244,3 +244,19 @@ fn what_cannot_be_read_is_refused_with_its_place() {
     assert!(check("main.rn", &format!("// {}\n", "é".repeat(LINE_MAX - 3))).is_ok());
     assert_eq!(check("main.rn", &" \n".repeat(SOURCE_MAX)).unwrap_err().code, "script.too_large");
 }
+
+#[test]
+fn a_name_that_the_engine_would_give_up_on_is_refused_with_its_place() {
+    const WITH: [(&str, fn(&str) -> String); 2] = [
+        ("", |name| format!("pub fn main(request) {{\n    let {name} = 1;\n}}")),
+        ("'", |name| format!("pub fn main(request) {{\n    {name}: loop {{ }}\n}}")),
+    ];
+    for (sigil, with) in WITH {
+        let source = |length: usize| with(&format!("{sigil}{}", "a".repeat(length - sigil.len())));
+        for length in [NAME_MAX + 1, 19_000] {
+            let refused = check("main.rn", &source(length)).unwrap_err();
+            assert_eq!((refused.code.as_ref(), refused.line), ("script.name_too_long", 2), "{refused}");
+        }
+        assert!(check("main.rn", &source(NAME_MAX)).is_ok());
+    }
+}

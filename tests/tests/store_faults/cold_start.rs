@@ -8,7 +8,9 @@ use tests::device::Device;
 use tests::proxy::Mode;
 use tests::wait::until;
 
-use super::stage::{PATIENCE, Stage, answer, answers, check, clear_failure, count, deploy, deploys_again, written};
+use super::stage::{
+    PATIENCE, Stage, answer, answers, check, clear_failure, count, deploy, deploys_again, written,
+};
 
 const SCRIPTS: usize = 200;
 /// How many teams share them: so many uploads of one team may arrive at once.
@@ -18,15 +20,17 @@ const MOST: Duration = Duration::from_secs(5);
 /// How long nothing was written to the disk when all was.
 const QUIET: Duration = Duration::from_millis(500);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_server_starts_without_the_store_and_serves_what_it_served() {
     let Some(cassandra) = Cassandra::shared() else { return };
     let stage = Stage::on(cassandra);
     let mut server = stage.server("one", &[]);
-    let ids: Vec<String> = (0..SCRIPTS).map(|number| format!("team-{}/script-{number}", number % TEAMS)).collect();
+    let ids: Vec<String> =
+        (0..SCRIPTS).map(|number| format!("team-{}/script-{number}", number % TEAMS)).collect();
     let began = Instant::now();
+    let one = &server;
     stream::iter(&ids)
-        .map(|id| async { deploy(&server, id, id).await.unwrap_or_else(|error| panic!("{id}: {error}")) })
+        .map(|id| async move { deploy(one, id, id).await.unwrap_or_else(|error| panic!("{id}: {error}")) })
         .buffer_unordered(TEAMS)
         .collect::<Vec<_>>()
         .await;
@@ -51,7 +55,9 @@ async fn a_server_starts_without_the_store_and_serves_what_it_served() {
             first.get_or_insert_with(|| began.elapsed());
         }
         let (first, all) = (first.unwrap(), began.elapsed());
-        println!("{fault}: it says where it serves after {says_where:?}, the first answers after {first:?}, all after {all:?}");
+        println!(
+            "{fault}: it says where it serves after {says_where:?}, the first answers after {first:?}, all after {all:?}"
+        );
         assert!(all <= MOST, "{all:?}");
 
         let (ok, detail) = check(&server, "in step").await;
@@ -70,7 +76,8 @@ async fn a_server_starts_without_the_store_and_serves_what_it_served() {
     // Another server comes with the store, and what it deploys arrives.
     stage.proxy.set(Mode::Pass);
     let other = stage.server("two", &[]);
-    until("the other serves all", PATIENCE, async || (answer(&other, &ids[0]).await == ids[0]).then_some(())).await;
+    until("the other serves all", PATIENCE, async || (answer(&other, &ids[0]).await == ids[0]).then_some(()))
+        .await;
     deploy(&other, &ids[1], "meanwhile").await.unwrap();
     let took = deploys_again(&server, &ids[2], "back").await;
     let followed = answers(&server, &ids[1], "meanwhile", PATIENCE).await;

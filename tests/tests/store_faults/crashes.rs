@@ -29,7 +29,7 @@ fn with_route(path: &str) -> String {
     )
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_server_that_is_killed_after_any_statement_of_a_deploy_leaves_the_store_whole() {
     let Some(cassandra) = Cassandra::shared() else { return };
     let stage = Stage::on(cassandra);
@@ -72,9 +72,14 @@ async fn a_server_that_is_killed_after_any_statement_of_a_deploy_leaves_the_stor
         server.kill();
         let began = Instant::now();
         server = stage.server("one", &[]);
-        let point_is = format!("{point}: {}", last.lock().unwrap().split(" WHERE").next().unwrap_or_default());
+        let point_is =
+            format!("{point}: {}", last.lock().unwrap().split(" WHERE").next().unwrap_or_default());
         let is_new = whole(&server, &acknowledged, &before, &text).await;
-        println!("killed after statement {point_is}: {}, whole after {:?}", if is_new { "new" } else { "old" }, began.elapsed());
+        println!(
+            "killed after statement {point_is}: {}, whole after {:?}",
+            if is_new { "new" } else { "old" },
+            began.elapsed()
+        );
         if is_new && acknowledged.last() != Some(&text) {
             acknowledged.push(text);
         }

@@ -10,7 +10,7 @@ const SCRIPTS: [&str; 3] = ["tv/home", "tv/search", "phone/home"];
 /// Looks at all heads often.
 const OFTEN: &[&str] = &["node.sweep=1s"];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_store_that_lost_its_scripts_takes_none_away_and_somebody_is_told() {
     let Some(cassandra) = Cassandra::shared() else { return };
     let stage = Stage::on(cassandra);
@@ -40,7 +40,8 @@ async fn a_store_that_lost_its_scripts_takes_none_away_and_somebody_is_told() {
         }
     }
     let (_, took) =
-        until("it is whole again", PATIENCE, async || check(&server, "converged").await.0.then_some(())).await;
+        until("it is whole again", PATIENCE, async || check(&server, "converged").await.0.then_some(()))
+            .await;
     println!("converged again after {took:?}");
 }
 

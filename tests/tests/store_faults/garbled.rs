@@ -11,12 +11,20 @@ use super::stage::{PATIENCE, Stage, answer, answers, check, count, deploy, files
 
 /// The scripts, by what is garbled of them.
 const SCRIPTS: [&str; 9] = [
-    "tv/whole", "tv/head", "tv/step", "tv/revision", "tv/bundle", "tv/unit", "tv/envelope", "tv/route", "tv/switch",
+    "tv/whole",
+    "tv/head",
+    "tv/step",
+    "tv/revision",
+    "tv/bundle",
+    "tv/unit",
+    "tv/envelope",
+    "tv/route",
+    "tv/switch",
 ];
 /// Those of them that a server which never had them cannot serve.
 const LOST: [&str; 3] = ["tv/head", "tv/revision", "tv/bundle"];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_garbled_row_harms_only_what_it_is_about() {
     let Some(cassandra) = Cassandra::shared() else { return };
     let stage = Stage::on(cassandra);
@@ -28,7 +36,8 @@ async fn a_garbled_row_harms_only_what_it_is_about() {
     for scope in ["script:tv/switch", "team:other"] {
         one.client().switch_off(scope, &off(), false).await.unwrap();
     }
-    let token = |note: &str| TokenRequest { role: Role::Viewer, team: None, note: note.to_owned(), expires: None };
+    let token =
+        |note: &str| TokenRequest { role: Role::Viewer, team: None, note: note.to_owned(), expires: None };
     let mut tokens = Vec::new();
     for note in ["garbled", "whole"] {
         tokens.push(one.client().create_token(&token(note)).await.unwrap());
@@ -58,8 +67,10 @@ async fn garble(stage: &Stage<'_>, token: &str) {
     let garbage = actors::storage::ContentHash::of(&[0xde, 0xad]);
     let statements = [
         "UPDATE scripts SET active = -7 WHERE script = 'tv/head'".to_owned(),
-        "UPDATE scripts SET body = 0xdead WHERE script = 'tv/step' AND kind = 'step' AND number = 1".to_owned(),
-        "UPDATE scripts SET body = 0xdead WHERE script = 'tv/revision' AND kind = 'revision' AND number = 1".to_owned(),
+        "UPDATE scripts SET body = 0xdead WHERE script = 'tv/step' AND kind = 'step' AND number = 1"
+            .to_owned(),
+        "UPDATE scripts SET body = 0xdead WHERE script = 'tv/revision' AND kind = 'revision' AND number = 1"
+            .to_owned(),
         // No script at all.
         "INSERT INTO scripts (script, kind, number, seq) VALUES ('no script', 'step', 1, 1)".to_owned(),
         format!("UPDATE bundles SET body = 0xdead WHERE hash = 0x{}", hash_of("tv/bundle")),
@@ -116,7 +127,9 @@ async fn scripts(stage: &Stage<'_>, one: &Server, two: &Server) {
     let (ok, detail) = check(two, "converged").await;
     println!("two: converged: {ok}: {detail}");
     assert!(!ok && detail.starts_with("2 scripts"), "{detail}");
-    for (event, least) in [("row_rejected", 2), ("script_rejected", 2), ("unit_rejected", 2), ("unit_recompiled", 2)] {
+    for (event, least) in
+        [("row_rejected", 2), ("script_rejected", 2), ("unit_rejected", 2), ("unit_recompiled", 2)]
+    {
         let times = count(two, event).await;
         println!("two: {event}: {times}");
         assert!(times >= least, "{event}: {times}");
@@ -127,7 +140,8 @@ async fn scripts(stage: &Stage<'_>, one: &Server, two: &Server) {
 
 /// Switches, tokens, audit, nodes: the rest is there.
 async fn others(stage: &Stage<'_>, one: &Server, two: &Server, tokens: &[api::TokenMade]) {
-    let off: Vec<String> = two.client().switches().await.unwrap().items.into_iter().map(|switch| switch.scope).collect();
+    let off: Vec<String> =
+        two.client().switches().await.unwrap().items.into_iter().map(|switch| switch.scope).collect();
     assert_eq!(off, ["team:other"]);
     // The operator can turn it off again, and on.
     two.client().switch_off("script:tv/switch", &super::stage::off(), false).await.unwrap();
@@ -142,19 +156,24 @@ async fn others(stage: &Stage<'_>, one: &Server, two: &Server, tokens: &[api::To
     let secrets: Vec<&str> = tokens.iter().map(|made| &*made.secret).collect();
     assert!(two.client_with(secrets[0]).whoami().await.is_err());
     two.client_with(secrets[1]).whoami().await.unwrap();
-    let notes: Vec<String> = two.client().tokens().await.unwrap().items.into_iter().map(|token| token.note).collect();
+    let notes: Vec<String> =
+        two.client().tokens().await.unwrap().items.into_iter().map(|token| token.note).collect();
     assert_eq!(notes, ["whole"]);
 
     let audit = two.client().audit(&Default::default()).await.unwrap().items;
     assert!(audit.iter().any(|entry| entry.subject == "revision:tv/whole@1"), "{audit:?}");
     let of_step = api::client::List { script: Some("tv/step".to_owned()), ..Default::default() };
     assert!(two.client().audit(&of_step).await.unwrap().items.is_empty());
-    let nodes: Vec<String> = two.client().nodes().await.unwrap().items.into_iter().map(|node| node.name).collect();
+    let nodes: Vec<String> =
+        two.client().nodes().await.unwrap().items.into_iter().map(|node| node.name).collect();
     println!("two knows the nodes {nodes:?}");
     assert!(!nodes.iter().any(|name| name == "ghost"));
     let log = stage.log("two");
     for name in ["garbled", "ghost", "step tv/step", &tokens[0].token.id] {
-        assert!(log.lines().any(|line| line.contains(name) && line.contains("row rejected")), "{name}: {log}");
+        assert!(
+            log.lines().any(|line| line.contains(name) && line.contains("row rejected")),
+            "{name}: {log}"
+        );
     }
     assert_eq!(one.client().switches().await.unwrap().items.len(), 1);
 }

@@ -34,12 +34,18 @@ struct Call {
 }
 
 /// What came of the calls of one phase.
-#[derive(Debug)]
 pub struct Figures {
     pub calls: usize,
     pub failed: usize,
     pub p50: Duration,
     pub p99: Duration,
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { calls, failed, p50, p99 } = self;
+        write!(f, "{calls} calls, {failed} failed, p50 {p50:?}, p99 {p99:?}")
+    }
 }
 
 impl Load {

@@ -9,7 +9,7 @@ use tests::proxy::{Fate, Kind};
 
 use super::stage::{Stage, answer, clear_failure, deploy, deploy_as, history};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_deploy_whose_answer_is_lost_is_there_once_and_reported_as_it_is() {
     let Some(cassandra) = Cassandra::shared() else { return };
     let stage = Stage::on(cassandra);
@@ -49,7 +49,9 @@ async fn a_deploy_whose_answer_is_lost_is_there_once_and_reported_as_it_is() {
             sent.fetch_add(1, Ordering::Relaxed);
             Fate::LoseAnswer
         }
-        Kind::Execute if sent.load(Ordering::Relaxed) > 0 && asked.statement.contains(".scripts WHERE script") => {
+        Kind::Execute
+            if sent.load(Ordering::Relaxed) > 0 && asked.statement.contains(".scripts WHERE script") =>
+        {
             Fate::LoseAnswer
         }
         Kind::Execute => Fate::Pass,

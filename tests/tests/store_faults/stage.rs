@@ -39,7 +39,7 @@ impl<'a> Stage<'a> {
         // Machines that test are slow at times to make tables.
         let patience = ["--set", "store.timeout=20s", "--set", "store.connect_timeout=20s"];
         let migrate = ["store", "migrate", "--store", &stage.store()];
-        let migrated = Command::new(PROGRAM).args(migrate).args(patience).output().unwrap();
+        let migrated = Command::new(PROGRAM).args(migrate).args(patience).envs([key()]).output().unwrap();
         let said = String::from_utf8_lossy(&migrated.stderr);
         assert!(migrated.status.success(), "{}: {said}", migrated.status);
         stage
@@ -69,7 +69,7 @@ impl<'a> Stage<'a> {
         let options = Options {
             arguments,
             data: Some(self.data(name)),
-            environment: vec![("CALLBOARD_SIGNING_KEY".to_owned(), "5a".repeat(32))],
+            environment: vec![key()],
             log: Some(self.directory.path().join(format!("{name}.log"))),
             ..Options::default()
         };
@@ -79,7 +79,12 @@ impl<'a> Stage<'a> {
     /// A session of the driver's that goes round the wire, to do what no server does.
     pub async fn session(&self) -> scylla::client::session::Session {
         let builder = scylla::client::session_builder::SessionBuilder::new();
-        builder.known_nodes([self.cassandra.address()]).use_keyspace(&self.keyspace, false).build().await.unwrap()
+        builder
+            .known_nodes([self.cassandra.address()])
+            .use_keyspace(&self.keyspace, false)
+            .build()
+            .await
+            .unwrap()
     }
 
     /// Every connection to the node has to be one that the wire's modes are done to.
@@ -87,6 +92,11 @@ impl<'a> Stage<'a> {
         assert_eq!(self.proxy.bypassed(), [], "connections that go round the proxy");
         assert!(self.proxy.connections() > 0 && self.proxy.asked() > 0);
     }
+}
+
+/// What all servers on one store have in common.
+fn key() -> (String, String) {
+    ("CALLBOARD_SIGNING_KEY".to_owned(), "5a".repeat(32))
 }
 
 /// The source of a script that answers a text.
