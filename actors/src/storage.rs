@@ -3,6 +3,7 @@
 //! Invariant: both backends keep the same promises; one suite in `tests/` is run on each.
 //! Not here: caches, who asks for what and when.
 
+pub mod copy;
 pub mod embedded;
 pub mod mirror;
 pub mod records;

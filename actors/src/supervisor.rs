@@ -16,10 +16,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
+use quotas::concurrency::Shares;
 use quotas::scope::{EndpointId, Scope, TeamName};
 use quotas::switches::{Board, Switch};
+use quotas::units::InFlight;
 
-use crate::error::ControlError;
+use crate::error::{ControlError, StoreError};
 use crate::events::Event;
 use crate::journal::Journal;
 use crate::node::Shared;
@@ -35,6 +37,9 @@ use self::rows::Rows;
 
 /// How often it looks for switches that have come to their end.
 const TICK: Duration = Duration::from_millis(200);
+/// Flips of those who are bound to one team that the store may not have yet: as many scopes as they may turn off.
+/// Who flips faster than the store takes it would make all others wait for it.
+const UNSTORED_OF_TEAM: InFlight = InFlight::new(100).expect("not zero");
 /// How long the answer to a flip waits for all threads.
 const THREADS_WAIT: Duration = Duration::from_millis(50);
 
@@ -50,6 +55,8 @@ pub struct Supervisor {
     unsent: Vec<SwitchRow>,
     /// Scopes that were turned off here and of which the store knows nothing yet.
     unstored: HashSet<Scope>,
+    /// The flips on their way to the store of those who are bound to a team.
+    sending: Arc<Shares<TeamName>>,
     /// Scopes that came to their end, and when to try again to release them.
     ending: HashMap<Scope, Instant>,
     failures: HashMap<EndpointId, Failures>,
@@ -75,6 +82,7 @@ impl Supervisor {
             board: Arc::new(Board::default().changed(changes)),
             unsent,
             unstored: HashSet::new(),
+            sending: Shares::new(UNSTORED_OF_TEAM),
             ending: HashMap::new(),
             failures: HashMap::new(),
             restarts,
@@ -129,7 +137,7 @@ impl Actor for Supervisor {
         for row in std::mem::take(&mut self.unsent) {
             let what = if row.off { "switch.off" } else { "switch.on" };
             let audit = Who::node(&row.by).entry(what, &row.scope, Some(row.reason.clone()));
-            record::send(self, ctx.address(), row, audit);
+            record::send(self, ctx.address(), row, audit, None);
         }
         ctx.run_interval(TICK, |this, ctx| this.end_switches(&ctx.address()));
     }
@@ -166,6 +174,13 @@ impl Handler<Flip> for Supervisor {
         if flip.dry_run {
             return Box::pin(async { Ok(switch) });
         }
+        let share = match flip.bound.as_ref().map(|team| self.sending.take(team)).transpose() {
+            Ok(share) => share,
+            Err(full) => {
+                let why = format!("the last {} flips of the team are not stored yet", full.limit);
+                return Box::pin(async { Err(StoreError::unavailable(why).into()) });
+            }
+        };
         if !self.rows.is_off(&flip.scope) {
             self.unstored.insert(flip.scope.clone());
         }
@@ -173,7 +188,7 @@ impl Handler<Flip> for Supervisor {
         self.take(vec![row.clone()]);
         Event::SwitchFlipped { scope: &flip.scope, by: &flip.who.name, generation: row.generation }.tell();
         let audit = flip.who.entry("switch.off", &flip.scope, Some(flip.reason));
-        record::send(self, ctx.address(), row.clone(), audit);
+        record::send(self, ctx.address(), row.clone(), audit, share);
         let (shared, journal) = (Arc::clone(&self.shared), self.journal.clone());
         Box::pin(async move {
             let threads = tokio::time::timeout(THREADS_WAIT, shared.lanes.wake());

@@ -27,6 +27,8 @@ use crate::who::unix_ms;
 
 pub use self::audit::Audit;
 
+/// How often is kept on the disk that the node is in step: whoever starts from it says how old it is.
+const KEEP: Duration = Duration::from_secs(10);
 /// How long one round may take.
 const ROUND_WAIT: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,8 @@ struct Watch {
     sweep: Duration,
     /// When all heads were looked at; nothing if that is due.
     swept: Option<Instant>,
+    /// When it was kept that the node is in step.
+    kept: Option<Instant>,
     failures: u32,
 }
 
@@ -69,6 +73,7 @@ impl Storage {
             poll,
             sweep,
             swept: whole.then(Instant::now),
+            kept: None,
         };
         Self { store, follow, watch: Arc::new(Mutex::new(watch)) }
     }
@@ -148,6 +153,10 @@ impl Watch {
             self.follow.these(changes).await?;
         }
         self.follow.shared.progress.set_in_step(now);
+        if sweep || self.kept.is_none_or(|at| at.elapsed() >= KEEP) {
+            self.follow.store.keep_in_step();
+            self.kept = Some(Instant::now());
+        }
         self.cursor = Some(next);
         Ok(())
     }

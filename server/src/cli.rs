@@ -7,6 +7,7 @@
 mod arguments;
 mod call;
 mod check;
+mod copy;
 mod deploy;
 mod dev;
 pub mod entry;

@@ -1,21 +1,21 @@
 //! A wire in a test: it stands before a Cassandra node, passes on what is said in CQL, and does what wires do: it
 //! is slow, is cut, breaks, or loses one answer.
 //!
-//! Invariant: requests and answers pass whole and in their order. All that goes through it reaches the node from
-//! the proxy's own address, so that whoever goes round it is seen ([`Proxy::bypassed`]).
+//! Invariant: requests and answers pass whole and in their order. Whoever asks where the node is hears of the
+//! proxy's address, since drivers connect to what they are told; [`Proxy::connections_of`] shows that they do.
 //! Not here: what the statements mean; only version 4 of the protocol is spoken.
 
 mod frame;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -54,7 +54,7 @@ type Rule = Box<dyn FnMut(&Asked) -> Fate + Send>;
 /// The proxy. It ends with its handle, and its connections with it.
 pub struct Proxy {
     host: Ipv4Addr,
-    node: SocketAddr,
+    node: SocketAddrV4,
     state: Arc<State>,
     /// Keeps the address from other programs.
     _held: TcpListener,
@@ -136,18 +136,25 @@ impl Proxy {
         self.state.lost.load(Ordering::Relaxed)
     }
 
-    /// The connections to the node, from anywhere on this machine, that do not pass through the proxy.
-    pub fn bypassed(&self) -> Vec<SocketAddr> {
+    /// How many connections a process has to the proxy, and how many that go round it to the node.
+    pub fn connections_of(&self, pid: u32) -> (usize, usize) {
+        let sockets: HashSet<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .filter_map(|open| Some(std::fs::read_link(open.ok()?.path()).ok()?.to_str()?.to_owned()))
+            .collect();
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-        let connections = table.lines().skip(1).filter_map(|line| {
-            let mut words = line.split_whitespace().skip(1);
-            Some((socket(words.next()?)?, socket(words.next()?)?))
-        });
-        connections
-            .filter(|(from, to)| *to == self.node && from.ip() != self.host)
-            .map(|(from, _)| from)
-            .collect()
+        let peers: Vec<SocketAddr> = table.lines().filter_map(|line| peer(line, &sockets)).collect();
+        let to = |address: SocketAddrV4| peers.iter().filter(|peer| **peer == address.into()).count();
+        (to(SocketAddrV4::new(self.host, CQL)), to(self.node))
     }
+}
+
+/// The other end of a connection in the kernel's table, if it is one of these sockets.
+fn peer(line: &str, sockets: &HashSet<String>) -> Option<SocketAddr> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let inode = words.get(9)?;
+    sockets.contains(&format!("socket:[{inode}]")).then(|| socket(words[2])).flatten()
 }
 
 /// An address as the kernel prints it: `0100007F:1F90`.
@@ -162,7 +169,7 @@ fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Takes connections while it is not closed.
-async fn listen(host: Ipv4Addr, node: SocketAddr, state: &Arc<State>) {
+async fn listen(host: Ipv4Addr, node: SocketAddrV4, state: &Arc<State>) {
     let mut mode = state.mode.subscribe();
     loop {
         // The sender lives as long as the state.
@@ -189,10 +196,8 @@ async fn listen(host: Ipv4Addr, node: SocketAddr, state: &Arc<State>) {
 }
 
 /// One connection, until either end closes it or the proxy does.
-async fn pass(client: TcpStream, host: Ipv4Addr, node: SocketAddr, state: &State) -> io::Result<()> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind((host, 0).into())?;
-    let server = socket.connect(node).await?;
+async fn pass(client: TcpStream, host: Ipv4Addr, node: SocketAddrV4, state: &State) -> io::Result<()> {
+    let server = TcpStream::connect(node).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
@@ -201,7 +206,7 @@ async fn pass(client: TcpStream, host: Ipv4Addr, node: SocketAddr, state: &State
     let mut mode = state.mode.subscribe();
     tokio::select! {
         done = requests(from_client, to_server, state, &streams) => done,
-        done = answers(from_server, to_client, state, &streams) => done,
+        done = answers(from_server, to_client, state, &streams, (*node.ip(), host)) => done,
         _ = mode.wait_for(|mode| *mode == Mode::Closed) => Ok(()),
     }
 }
@@ -248,11 +253,13 @@ async fn answers(
     mut to: impl AsyncWrite + Unpin,
     state: &State,
     streams: &Streams,
+    (node, proxy): (Ipv4Addr, Ipv4Addr),
 ) -> io::Result<()> {
     let (queue, mut due) = mpsc::unbounded_channel::<(Instant, Frame)>();
     let read = async {
         loop {
-            let frame = Frame::read(&mut from).await?;
+            let mut frame = Frame::read(&mut from).await?;
+            frame.readdress(node, proxy);
             if held(&streams.to_lose).remove(&frame.stream()) {
                 state.lost.fetch_add(1, Ordering::Relaxed);
                 continue;

@@ -136,7 +136,11 @@ impl Store for Mirror {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
-        self.store.commit(commit).await
+        // A store that lost scripts counts their steps from the beginning again; who serves later ones would never
+        // take them.
+        let kept = self.local.head(&commit.script).await;
+        let known = kept.ok().flatten().map_or(0, |head| head.seq);
+        self.store.commit_after(commit, known).await
     }
 
     async fn head(&self, script: &ScriptId) -> Result<Option<Head>, StoreError> {

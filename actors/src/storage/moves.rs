@@ -1,6 +1,6 @@
 //! What a commit does to a head, decided without a store.
 //!
-//! Invariant: sequence numbers go up by one; a revision's number is above all before it; what is active exists.
+//! Invariant: sequence numbers go up, by one unless the store lost some; a revision's number is above all before it; what is active exists.
 //! Not here: making it so in one step (`embedded`, `scylla`).
 
 use super::records::{Commit, Committed, Head, Move};
@@ -17,7 +17,12 @@ pub(super) enum Standing {
     Behind,
 }
 
-pub(super) fn standing(commit: &Commit, present: Option<&Head>) -> Result<Standing, StoreError> {
+/// The number of the step that a commit makes, when steps up to `known` were seen elsewhere.
+pub(super) fn next(commit: &Commit, known: u64) -> u64 {
+    commit.expected_seq.max(known).saturating_add(1)
+}
+
+pub(super) fn standing(commit: &Commit, present: Option<&Head>, known: u64) -> Result<Standing, StoreError> {
     let seq = present.map_or(0, |head| head.seq);
     if seq > commit.expected_seq {
         return Ok(Standing::Passed);
@@ -43,7 +48,7 @@ pub(super) fn standing(commit: &Commit, present: Option<&Head>) -> Result<Standi
         )));
     }
     let (active, deploy, deleted) = (commit.active, commit.deploy, commit.deleted);
-    Ok(Standing::Ready(Head { seq: seq + 1, active, latest, deploy, deleted }))
+    Ok(Standing::Ready(Head { seq: next(commit, known), active, latest, deploy, deleted }))
 }
 
 /// What came of a commit that the head has passed, given the step after the expected one.
@@ -101,7 +106,7 @@ mod tests {
     #[test]
     fn a_commit_meets_the_head_where_its_sequence_number_says() {
         fn check(commit: Commit, present: Option<Head>, want: Result<Standing, &str>) {
-            assert_eq!(standing(&commit, present.as_ref()).map_err(|e| e.code()), want);
+            assert_eq!(standing(&commit, present.as_ref(), 0).map_err(|e| e.code()), want);
         }
         let ready = |seq, latest, active| {
             let (active, latest) = (RevisionNumber::new(active), RevisionNumber::new(latest));
@@ -115,6 +120,19 @@ mod tests {
         check(commit(3, Some(4), 4), Some(head(3, 4)), Err("store.invalid"));
         check(commit(3, None, 5), Some(head(3, 4)), Err("store.invalid"));
         check(commit(0, None, 1), None, Err("store.invalid"));
+    }
+
+    #[test]
+    fn a_step_comes_after_those_that_the_store_lost() {
+        let seq = |present: Option<Head>, known| {
+            let commit = commit(present.as_ref().map_or(0, |head| head.seq), Some(9), 9);
+            match standing(&commit, present.as_ref(), known) {
+                Ok(Standing::Ready(head)) => head.seq,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (old, new) = (Some(head(3, 1)), Some(head(9, 1)));
+        assert_eq!([seq(None, 0), seq(None, 7), seq(old, 7), seq(new, 7)], [1, 8, 8, 10]);
     }
 
     #[test]

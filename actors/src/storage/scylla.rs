@@ -98,7 +98,11 @@ impl Store for Scylla {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
-        let committed = self.commit_step(commit).await?;
+        self.commit_after(commit, 0).await
+    }
+
+    async fn commit_after(&self, commit: &Commit, known: u64) -> Result<Committed, StoreError> {
+        let committed = self.commit_step(commit, known).await?;
         if let Committed::Applied(head) = &committed {
             self.tell(&Change::Script(commit.script.clone(), head.seq)).await;
             self.feed_audit(&commit.audit).await;

@@ -66,6 +66,13 @@ pub trait Store: Send + Sync {
     /// the expected sequence number. The same deploy id sent again is answered as it was the first time.
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError>;
 
+    /// The same for who knows of a step of the script that the store has lost: the step that is made comes after
+    /// that one, so that whoever serves that one takes it.
+    async fn commit_after(&self, commit: &Commit, known: u64) -> Result<Committed, StoreError> {
+        let _ = known;
+        self.commit(commit).await
+    }
+
     /// A script's head, after every commit that was acknowledged or is still being decided.
     async fn head(&self, script: &ScriptId) -> Result<Option<Head>, StoreError>;
 

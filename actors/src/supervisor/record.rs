@@ -13,7 +13,8 @@ use crate::events::Event;
 use crate::journal::Journal;
 use crate::storage::{AuditEntry, Change, Store, SwitchRow};
 use crate::verdicts;
-use quotas::scope::Scope;
+use quotas::concurrency::Share;
+use quotas::scope::{Scope, TeamName};
 
 /// How long the store may take for one switch.
 const STORE_WAIT: Duration = Duration::from_secs(5);
@@ -38,11 +39,18 @@ pub(super) async fn store_once(
         .unwrap_or_else(|_| Err(StoreError::unavailable("it did not answer in time")))
 }
 
-/// Writes a row to the store in the background, until it took it or a newer change of the scope came.
-pub(super) fn send(of: &Supervisor, myself: Addr<Supervisor>, row: SwitchRow, audit: AuditEntry) {
+/// Writes a row to the store in the background, until it took it or a newer change of the scope came. The share is
+/// given back then.
+pub(super) fn send(
+    of: &Supervisor,
+    myself: Addr<Supervisor>,
+    row: SwitchRow,
+    audit: AuditEntry,
+    share: Option<Share<TeamName>>,
+) {
     let (shared, store) = (Arc::clone(&of.shared), Arc::clone(&of.store));
     actix_rt::spawn(async move {
-        let mut failures = 0;
+        let (mut failures, _share) = (0, share);
         loop {
             match store_once(&*store, &row, &audit).await {
                 Ok(()) => {

@@ -85,7 +85,7 @@ impl Handler<Open> for Supervisor {
             Event::SwitchReleased { scope, by, generation: *generation }.tell();
         }
         if let (Some(audit), false) = (later, taken.is_empty()) {
-            record::send(self, ctx.address(), row, audit);
+            record::send(self, ctx.address(), row, audit, None);
         }
     }
 }

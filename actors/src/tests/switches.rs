@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use quotas::scope::Scope;
+use quotas::scope::{Scope, TeamName};
 
 use super::kit::*;
 use crate::lane::{CallFailure, Lane};
@@ -138,6 +138,39 @@ fn a_switch_that_the_store_never_had_can_be_released_without_it() {
             place.store.switches().await.unwrap().iter().any(|row| !row.off && row.generation == 2)
         })
         .await;
+    });
+}
+
+#[test]
+fn who_is_bound_to_a_team_flips_no_faster_than_the_store_takes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    system(|| async move {
+        let place = Place::open(&path).await;
+        let node = place.node("a").await;
+        place.store.down.store(true, Ordering::SeqCst);
+        let tv = TeamName::parse("tv").unwrap();
+        let flip = |n: u32, bound| {
+            let scope = Scope::parse(&format!("script:tv/s{n}")).unwrap();
+            let reason = "runaway".to_owned();
+            node.supervisor().send(Flip {
+                who: ana(),
+                bound,
+                scope,
+                reason,
+                until_ms: None,
+                observe: false,
+                dry_run: false,
+            })
+        };
+        for n in 0..100 {
+            flip(n, Some(tv.clone())).await.unwrap().unwrap();
+        }
+        let refused = flip(0, Some(tv.clone())).await.unwrap();
+        assert_eq!(refused.unwrap_err().code(), "store.unavailable");
+        flip(7, None).await.unwrap().unwrap();
+        place.store.down.store(false, Ordering::SeqCst);
+        until("the store has caught up", || async { flip(7, Some(tv.clone())).await.unwrap().is_ok() }).await;
     });
 }
 

@@ -68,7 +68,6 @@ impl Follow {
                 warm(shared, broken_percent).await;
             });
         }
-        self.store.keep_in_step();
         Ok(())
     }
 
@@ -128,16 +127,15 @@ impl Follow {
     /// one: what is served goes on, and somebody has to hear of it.
     async fn alarm_if_missing(&self, heads: &[(ScriptId, Head)]) {
         let Ok(served) = self.controller.send(Heads).await else { return };
-        let stored: HashMap<&ScriptId, u64> = heads.iter().map(|(script, head)| (script, head.seq)).collect();
-        let is_lost = |(script, head): &&(ScriptId, Head)| {
-            !head.deleted && stored.get(script).is_none_or(|seq| *seq < head.seq)
-        };
+        let stored: HashMap<&ScriptId, &Head> = heads.iter().map(|(script, head)| (script, head)).collect();
+        let is_lost =
+            |(script, head): &&(ScriptId, Head)| !head.deleted && lacks(stored.get(script).copied(), head);
         let mut missing = 0;
         for (script, head) in served.iter().filter(is_lost) {
             // It may have been deployed while the heads were read.
             let now = self.store.head(script).await;
             missing += usize::from(match now {
-                Ok(now) => now.is_none_or(|now| now.seq < head.seq),
+                Ok(now) => lacks(now.as_ref(), head),
                 Err(_) => false,
             });
             if missing == MISSING_MAX {
@@ -149,6 +147,14 @@ impl Follow {
             Event::ScriptsMissing { missing, served: served.len() }.tell();
         }
     }
+}
+
+/// Whether a store with this head never heard of that one, or forgot it: a step of the same number that another
+/// deploy made was made by a store that began anew.
+fn lacks(stored: Option<&Head>, served: &Head) -> bool {
+    stored.is_none_or(|stored| {
+        stored.seq < served.seq || (stored.seq == served.seq && stored.deploy != served.deploy)
+    })
 }
 
 fn brought(steps: &Mutex<HashMap<ScriptId, u64>>) -> MutexGuard<'_, HashMap<ScriptId, u64>> {

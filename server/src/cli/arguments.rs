@@ -18,7 +18,7 @@ pub use self::project::{
     CallArguments, DeployArguments, DevArguments, EndpointsArguments, HistoryArguments, InitArguments,
     ProjectArguments, RollbackArguments, ScriptArguments,
 };
-pub(super) use self::serve::StoreCommand;
+pub(super) use self::serve::{CopyArguments, StoreCommand};
 pub use self::serve::{ServeArguments, ServeCommandArguments, StoreArguments};
 
 const EXIT_CODES: &str = "\

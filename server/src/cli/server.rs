@@ -4,10 +4,10 @@ use actors::storage::{Embedded, Scylla};
 use serde_json::json;
 
 use super::arguments::{ServeArguments, ServerArguments, StoreArguments, StoreCommand};
-use super::entry;
 use super::exit::{Exit, Failure};
 use super::out::Out;
 use super::person::clean;
+use super::{copy, entry};
 use crate::config::{Config, Flag, Sources, StoreConfig};
 
 /// The variable that holds the token.
@@ -115,7 +115,11 @@ pub(super) fn warm(arguments: &ServeArguments, out: &Out) -> Result<Exit, Failur
 
 /// `store`
 pub(super) async fn store(arguments: &StoreArguments, out: &Out) -> Result<Exit, Failure> {
-    let StoreCommand::Migrate(serve) = &arguments.command;
+    let serve = match &arguments.command {
+        StoreCommand::Migrate(serve) => serve,
+        StoreCommand::Export(copy) => return copy::export(copy, out).await,
+        StoreCommand::Import(copy) => return copy::import(copy, out).await,
+    };
     let config = serve.load()?;
     let store = match &config.store {
         StoreConfig::Embedded => {

@@ -150,8 +150,8 @@ impl StoreConfig {
             _ => CqlConsistency::LocalQuorum,
         };
         cql.serial = match settings.text("store.serial") {
-            "serial" => CqlSerial::Serial,
-            _ => CqlSerial::LocalSerial,
+            "local_serial" => CqlSerial::LocalSerial,
+            _ => CqlSerial::Serial,
         };
         cql.timeout = settings.time("store.timeout")?;
         cql.connect_timeout = settings.time("store.connect_timeout")?;

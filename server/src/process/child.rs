@@ -141,7 +141,7 @@ async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 /// The store itself, without a mirror: for who does not serve.
-pub(super) async fn open_shared(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+pub(crate) async fn open_shared(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let opened: Result<Arc<dyn Store>, StoreError> = match &config.store {
         StoreConfig::Embedded => Embedded::open(&config.data).await.map(|store| Arc::new(store) as _),
         StoreConfig::Cql(cql) => Scylla::connect(cql.clone()).await.map(|store| Arc::new(store) as _),

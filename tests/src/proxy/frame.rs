@@ -1,10 +1,11 @@
 //! Frames of CQL, version 4, as far as they have to be told apart.
 //!
-//! Invariant: a frame's bytes are passed on as they came.
+//! Invariant: a frame's bytes are passed on as they came, but for one address.
 //! Not here: values.
 
 use std::collections::HashMap;
 use std::io;
+use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -17,6 +18,7 @@ const BODY_MAX: usize = 256 * 1024 * 1024;
 const RESULT: u8 = 0x08;
 const PREPARE: u8 = 0x09;
 const EXECUTE: u8 = 0x0A;
+const EVENT: u8 = 0x0C;
 const BATCH: u8 = 0x0D;
 /// The kind of result that answers a `PREPARE`.
 const PREPARED: i32 = 4;
@@ -64,6 +66,20 @@ impl Frame {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Where the server says that a node has this address, it has that one.
+    pub(super) fn readdress(&mut self, from: Ipv4Addr, to: Ipv4Addr) {
+        if !matches!(self.bytes[4], RESULT | EVENT) {
+            return;
+        }
+        // In a row as in an event the size of an address stands before it.
+        let [a, b, c, d] = from.octets();
+        let mut at = HEADER;
+        while let Some(found) = self.bytes[at..].windows(5).position(|bytes| bytes == [4, a, b, c, d]) {
+            at += found + 5;
+            self.bytes[at - 4..at].copy_from_slice(&to.octets());
+        }
     }
 
     /// What a request and its answer have in common.
@@ -156,6 +172,20 @@ mod tests {
         let batch = frame(BATCH, b"\x01\0\x02\x01\0\x02id rest");
         assert_eq!(batch.asks(&statements), asked(Kind::Batch, "SELECT 1"));
         assert_eq!(frame(RESULT, b"\0\0\0\x01").asks(&statements), None);
+    }
+
+    #[test]
+    fn a_node_is_told_to_be_where_the_proxy_is() {
+        let (node, proxy) = (Ipv4Addr::new(127, 1, 2, 3), Ipv4Addr::new(127, 9, 8, 7));
+        let told = |code, body: &[u8]| {
+            let mut frame = frame(code, body);
+            frame.readdress(node, proxy);
+            frame.bytes[HEADER..].to_vec()
+        };
+        let row = b"\0\0\0\x04\x7F\x01\x02\x03, \x04\x7F\x01\x02\x03";
+        assert_eq!(told(RESULT, row), b"\0\0\0\x04\x7F\x09\x08\x07, \x04\x7F\x09\x08\x07");
+        assert_eq!(told(EXECUTE, row), row);
+        assert_eq!(told(EVENT, b"\x04\x7F\x01\x02"), b"\x04\x7F\x01\x02");
     }
 
     #[test]

@@ -87,10 +87,13 @@ impl<'a> Stage<'a> {
             .unwrap()
     }
 
-    /// Every connection to the node has to be one that the wire's modes are done to.
-    pub fn all_pass_through_the_wire(&self) {
-        assert_eq!(self.proxy.bypassed(), [], "connections that go round the proxy");
-        assert!(self.proxy.connections() > 0 && self.proxy.asked() > 0);
+    /// Every connection of a server to the node, the one that the driver controls with too, has to be one that the
+    /// wire's modes are done to.
+    pub fn passes_through_the_wire(&self, server: &Server) {
+        let (through, round) = self.proxy.connections_of(server.child_pid().unwrap());
+        println!("{through} connections pass through the wire, {round} go round it");
+        assert!(through >= 2 && round == 0, "{through} pass through the wire, {round} go round it");
+        assert!(self.proxy.connections() >= through && self.proxy.asked() > 0);
     }
 }
 

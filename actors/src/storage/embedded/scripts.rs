@@ -18,7 +18,7 @@ pub(super) fn commit(file: &File, commit: &Commit) -> Result<Committed, StoreErr
         let mut heads = tables.open_table(HEADS)?;
         let mut steps = tables.open_table(MOVES)?;
         let present = heads.get(&*script)?.map(|row| decode::<Head>(&script, row.value())).transpose()?;
-        let head = match moves::standing(commit, present.as_ref())? {
+        let head = match moves::standing(commit, present.as_ref(), 0)? {
             Standing::Ready(head) => head,
             Standing::Behind => return Ok(Done::Leave(Committed::Lost { present })),
             Standing::Passed => {

@@ -71,7 +71,7 @@ impl CqlConfig {
             replication: "{'class': 'SimpleStrategy', 'replication_factor': 1}".to_owned(),
             tablets: None,
             consistency: CqlConsistency::LocalQuorum,
-            serial: CqlSerial::LocalSerial,
+            serial: CqlSerial::Serial,
             timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(5),
         })

@@ -12,6 +12,7 @@ use super::Scylla;
 use super::asks::Ask;
 use super::found::Line;
 use crate::error::StoreError;
+use crate::events::Event;
 
 /// How often a row is tried while others change it too.
 const SENDS: usize = 8;
@@ -26,6 +27,8 @@ pub(super) trait Flip: Kept + PartialEq + Send + Sync {
     fn id(&self) -> String;
     /// Whether this one is to replace that one, which is another.
     fn follows(&self, present: &Self) -> bool;
+    /// Whether this one is to replace one that cannot be read.
+    fn replaces_garbage(&self) -> bool;
 }
 
 impl Flip for SwitchRow {
@@ -40,6 +43,10 @@ impl Flip for SwitchRow {
 
     fn follows(&self, present: &Self) -> bool {
         self.replaces(present)
+    }
+
+    fn replaces_garbage(&self) -> bool {
+        true
     }
 }
 
@@ -56,6 +63,11 @@ impl Flip for TokenRow {
     fn follows(&self, present: &Self) -> bool {
         !present.revoked
     }
+
+    fn replaces_garbage(&self) -> bool {
+        // It may have been a revoked one.
+        self.revoked
+    }
 }
 
 impl Scylla {
@@ -71,12 +83,15 @@ impl Scylla {
             let sent = match found.first() {
                 None => link.ask(T::ADD, (&*id, stamp, &body, &audit)).await,
                 Some(line) => {
-                    let present: T = decode(&id, line.bytes("body").unwrap_or_default())?;
-                    if present == *row {
-                        return Ok(true);
-                    }
-                    if !row.follows(&present) {
-                        return Ok(false);
+                    match decode::<T>(&id, line.bytes("body").unwrap_or_default()) {
+                        Ok(present) if present == *row => return Ok(true),
+                        Ok(present) if !row.follows(&present) => return Ok(false),
+                        Ok(_) => {}
+                        // Nobody can say any more what stood there; this does.
+                        Err(error @ StoreError::Corrupt { .. }) if row.replaces_garbage() => {
+                            Event::RowRejected { detail: &error.to_string(), code: error.code() }.tell();
+                        }
+                        Err(error) => return Err(error),
                     }
                     link.ask(T::MOVE, (stamp, &body, &audit, &*id, line.id("stamp"))).await
                 }

@@ -22,7 +22,7 @@ const SENDS: usize = 4;
 const READS: usize = 2;
 
 impl Scylla {
-    pub(super) async fn commit_step(&self, commit: &Commit) -> Result<Committed, StoreError> {
+    pub(super) async fn commit_step(&self, commit: &Commit, known: u64) -> Result<Committed, StoreError> {
         let until = self.deadline();
         let script = commit.script.to_string();
         let hash = blake3::hash(script.as_bytes());
@@ -33,7 +33,8 @@ impl Scylla {
         let mut sent = 0;
         loop {
             let unknown = StoreError::Unknown { deploy: commit.deploy };
-            let present = match self.standing(commit, &script, if sent == 0 { 1 } else { READS }).await {
+            let present = match self.standing(commit, known, &script, if sent == 0 { 1 } else { READS }).await
+            {
                 Ok(Seen::Settled(committed)) => return Ok(committed),
                 Ok(Seen::Ready(head)) => head,
                 // What fits is decided before anything is sent; after that, no reading error is an outcome.
@@ -53,11 +54,17 @@ impl Scylla {
     }
 
     /// Where the commit stands, after up to `reads` serial reads.
-    async fn standing(&self, commit: &Commit, script: &str, reads: usize) -> Result<Seen, StoreError> {
+    async fn standing(
+        &self,
+        commit: &Commit,
+        known: u64,
+        script: &str,
+        reads: usize,
+    ) -> Result<Seen, StoreError> {
         let mut left = reads;
         loop {
             let present = self.read_head(script).await?;
-            match moves::standing(commit, present.as_ref())? {
+            match moves::standing(commit, present.as_ref(), known)? {
                 Standing::Ready(head) => {
                     left -= 1;
                     if left == 0 {
@@ -66,13 +73,20 @@ impl Scylla {
                 }
                 Standing::Behind => return Ok(Seen::Settled(Committed::Lost { present })),
                 Standing::Passed => {
-                    let next = signed(commit.expected_seq)?.saturating_add(1);
-                    let step = self.links.now()?.ask(Ask::Step, (script, next)).await?;
-                    let step = step.first().map(|line| read_body::<Move>(&script, &line)).transpose()?;
+                    // Where the store lost steps, the commit made a later one than it would have otherwise.
+                    let mut step = self.read_step(script, moves::next(commit, 0)).await?;
+                    if step.is_none() && moves::next(commit, known) > moves::next(commit, 0) {
+                        step = self.read_step(script, moves::next(commit, known)).await?;
+                    }
                     return Ok(Seen::Settled(moves::passed(commit, step, present)));
                 }
             }
         }
+    }
+
+    async fn read_step(&self, script: &str, number: u64) -> Result<Option<Move>, StoreError> {
+        let step = self.links.now()?.ask(Ask::Step, (script, signed(number)?)).await?;
+        step.first().map(|line| read_body(&script, &line)).transpose()
     }
 
     pub(super) async fn read_head(&self, script: &str) -> Result<Option<Head>, StoreError> {

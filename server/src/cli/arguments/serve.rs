@@ -49,6 +49,20 @@ pub struct StoreArguments {
 pub(in crate::cli) enum StoreCommand {
     /// Make a shared store's tables, or bring them up to this program
     Migrate(ServeArguments),
+    /// Copy everything but tokens to a file
+    Export(CopyArguments),
+    /// Take a copy: what is there already stays, what went another way is refused
+    Import(CopyArguments),
+}
+
+/// Which file, and which store.
+#[derive(Debug, Clone, Args)]
+pub struct CopyArguments {
+    /// The file, a tar compressed with zstd
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) file: PathBuf,
+    #[command(flatten)]
+    pub(in crate::cli) serve: ServeArguments,
 }
 
 /// `KEY=VALUE`.
