@@ -233,7 +233,12 @@ impl Units {
             tokio::time::sleep(LEASE_LOOK).await;
             found = self.store.content(&self.kind, key).await;
         }
-        self.make(bundle).await
+        let made = self.make(bundle).await;
+        if made.is_err() {
+            // It expires all the same.
+            let _ = self.store.release_lease(&self.kind, key, &self.node).await;
+        }
+        made
     }
 
     async fn lease(&self, key: ContentHash) -> bool {

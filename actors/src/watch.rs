@@ -52,17 +52,25 @@ struct Watch {
     failures: u32,
 }
 
+/// What the start of the node left to the watch.
+pub(crate) struct Left {
+    /// How far the feed was read; nothing while the store was never reached.
+    pub(crate) cursor: Option<Cursor>,
+    /// Whether all of the store was read; otherwise the watch begins with a sweep.
+    pub(crate) whole: bool,
+    /// The share of broken scripts that is borne, for a node whose start knew of no script: it is warmed after the
+    /// first sweep.
+    pub(crate) cold: Option<u8>,
+}
+
 impl Storage {
-    /// A watch that goes on from `cursor`; unless the start read the `whole` store, it begins with a sweep. A
-    /// `cold` node, whose start knew of no script, is warmed after that, and bears this share of broken ones.
+    /// A watch that goes on from where the start came to.
     pub(crate) fn new(
         shared: Arc<Shared>,
         store: Arc<dyn Store>,
         controller: Addr<Controller>,
         supervisor: Addr<Supervisor>,
-        cursor: Option<Cursor>,
-        whole: bool,
-        cold: Option<u8>,
+        Left { cursor, whole, cold }: Left,
         (poll, sweep): (Duration, Duration),
     ) -> Self {
         let follow = Arc::new(Follow::new(shared, Arc::clone(&store), controller, supervisor, cold));

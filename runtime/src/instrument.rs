@@ -205,6 +205,8 @@ mod tests {
             ("fn f() { println!(\"a\") }", "script.macro"),
             ("fn f() { json!({ a: 1 }) }", "script.json"),
             ("fn f() { format!(\"{:>100000000}\", 1) }", "script.format_width"),
+            ("fn f() { format!(\"{:>\\u{31}\\u{30}00000000}\", 1) }", "script.format_width"),
+            ("fn f() { format!(\"{:>\\x31\\x3000000000}\", 1) }", "script.format_width"),
             ("fn f( {", "script.syntax"),
         ] {
             let error = instrument("main.rn", source).expect_err(source);

@@ -11,7 +11,7 @@ use actix::Actor;
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
 use quotas::guards::NodeGuard;
-use quotas::scope::ScriptId;
+use quotas::scope::{Scope, ScriptId};
 use quotas::switches::Board;
 
 use super::{Node, NodeConfig, Progress, Shared, warm};
@@ -26,7 +26,7 @@ use crate::storage::{Cursor, Head, Kept, NodeRow, Store, SwitchRow};
 use crate::supervisor::Supervisor;
 use crate::units::Units;
 use crate::verdicts;
-use crate::watch::Storage;
+use crate::watch::{Left, Storage};
 use crate::who::unix_ms;
 
 /// How long the store may take for one answer while the node starts.
@@ -95,7 +95,9 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
     };
 
     let rows = verdicts::newest(replayed.rows.iter().chain(&stored).cloned());
-    let unstored: Vec<SwitchRow> = rows.values().filter(|row| !stored.contains(row)).cloned().collect();
+    let known: HashMap<&Scope, &SwitchRow> = stored.iter().map(|row| (&row.scope, row)).collect();
+    let is_stored = |row: &&SwitchRow| known.get(&row.scope).is_some_and(|known| *known == *row);
+    let unstored: Vec<SwitchRow> = rows.values().filter(|row| !is_stored(row)).cloned().collect();
     let supervisor =
         Supervisor::new(Arc::clone(&shared), Arc::clone(&store), journal, rows, unstored, config.restarts);
     // In force before anything else runs, and before the actor's first message.
@@ -125,9 +127,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         Arc::clone(&store),
         controller.clone(),
         supervisor.clone(),
-        cursor,
-        whole,
-        (!is_known).then_some(config.broken_percent),
+        Left { cursor, whole, cold: (!is_known).then_some(config.broken_percent) },
         (config.poll, config.sweep),
     );
     Ok(Node { shared, store, controller, supervisor, storage: storage.start() })

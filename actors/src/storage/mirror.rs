@@ -135,6 +135,15 @@ impl Store for Mirror {
         self.store.lease(kind, key, node, time).await
     }
 
+    async fn release_lease(
+        &self,
+        kind: &ContentKind,
+        key: ContentHash,
+        node: &str,
+    ) -> Result<(), StoreError> {
+        self.store.release_lease(kind, key, node).await
+    }
+
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
         // A store that lost scripts counts their steps from the beginning again; who serves later ones would never
         // take them.
@@ -247,5 +256,23 @@ impl Store for Mirror {
 
     fn keep_in_step(&self) {
         self.remember_later(Keep::InStep(unix_ms()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_copy_that_is_no_good_is_fetched_again_from_the_store() {
+        let (shared, near) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = Arc::new(Embedded::open(shared.path()).await.unwrap());
+        let (kind, key) = (ContentKind::Bundle, ContentHash::of(b"good"));
+        store.put_content(&kind, key, Bytes::from_static(b"good")).await.unwrap();
+        let mirror = Mirror::open(store, near.path()).await.unwrap();
+        let copy = Keep::Content(kind.clone(), key, Bytes::from_static(b"no good"));
+        mirror.local.keep(vec![copy]).await.unwrap();
+        assert_eq!(mirror.content(&kind, key).await.unwrap().unwrap(), "no good");
+        assert_eq!(mirror.refetch(&kind, key).await.unwrap().unwrap(), "good");
     }
 }

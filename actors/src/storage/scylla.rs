@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 pub use self::config::{CqlConfig, CqlConsistency, CqlSerial};
 use self::link::Links;
+use super::moves;
 use super::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
     Revision, SwitchRow, TokenRow,
@@ -97,12 +98,28 @@ impl Store for Scylla {
         self.take_lease(kind, key, node, time).await
     }
 
+    async fn release_lease(
+        &self,
+        kind: &ContentKind,
+        key: ContentHash,
+        node: &str,
+    ) -> Result<(), StoreError> {
+        self.give_lease_back(kind, key, node).await
+    }
+
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
         self.commit_after(commit, 0).await
     }
 
     async fn commit_after(&self, commit: &Commit, known: u64) -> Result<Committed, StoreError> {
-        let committed = self.commit_step(commit, known).await?;
+        let committed = match self.commit_step(commit, known).await {
+            Err(error @ StoreError::Unknown { .. }) => {
+                let step = moves::next(commit, known);
+                self.tell_of_unknown(Change::Script(commit.script.clone(), step));
+                return Err(error);
+            }
+            done => done?,
+        };
         if let Committed::Applied(head) = &committed {
             self.tell(&Change::Script(commit.script.clone(), head.seq)).await;
             self.feed_audit(&commit.audit).await;

@@ -62,6 +62,10 @@ pub trait Store: Send + Sync {
         time: Duration,
     ) -> Result<bool, StoreError>;
 
+    /// Gives the turn back for a unit that could not be made, so that the others need not wait to find out.
+    async fn release_lease(&self, kind: &ContentKind, key: ContentHash, node: &str)
+    -> Result<(), StoreError>;
+
     /// Moves a script's head, and adds its revision and audit entry, all or nothing, if the head still has
     /// the expected sequence number. The same deploy id sent again is answered as it was the first time.
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError>;

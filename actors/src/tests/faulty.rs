@@ -131,6 +131,14 @@ impl Store for Faulty {
     ) -> Result<bool, StoreError> {
         self.up()?.lease(kind, key, node, time).await
     }
+    async fn release_lease(
+        &self,
+        kind: &ContentKind,
+        key: ContentHash,
+        node: &str,
+    ) -> Result<(), StoreError> {
+        self.up()?.release_lease(kind, key, node).await
+    }
     async fn steps(&self, script: &ScriptId, after: u64, limit: usize) -> Result<Vec<Move>, StoreError> {
         self.up()?.steps(script, after, limit).await
     }

@@ -309,6 +309,13 @@ impl<'a> Edits<'a> {
     /// A format string may ask for a field of any width; the field is filled in one native call.
     fn format_widths(&self, format: &ast::Expr) -> Walk {
         let (start, end) = range(format);
+        if is_literal(format) && self.has_escape_in_field(start, end) {
+            return Err(Refusal::new(
+                format.span(),
+                "script.format_width",
+                "A field of a format is written without escapes",
+            ));
+        }
         let mut digits = 0usize;
         for letter in self.source.get(start..end).unwrap_or_default().chars() {
             digits = match letter.to_digit(10) {
@@ -324,6 +331,13 @@ impl<'a> Edits<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a field's digits may hide behind escapes. `\u{31}` in the text outside of fields is fine.
+    fn has_escape_in_field(&self, start: usize, end: usize) -> bool {
+        let text = self.source.get(start..end).unwrap_or_default();
+        let plain = text.replace("\\u{", "\\u(");
+        plain.split('{').skip(1).any(|field| field.split('}').next().unwrap_or(field).contains('\\'))
     }
 
     /// Whether a number stands inside the braces of a format's field rather than in its text.

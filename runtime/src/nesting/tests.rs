@@ -247,12 +247,11 @@ fn what_cannot_be_read_is_refused_with_its_place() {
 
 #[test]
 fn a_name_that_the_engine_would_give_up_on_is_refused_with_its_place() {
-    const WITH: [(&str, fn(&str) -> String); 2] = [
-        ("", |name| format!("pub fn main(request) {{\n    let {name} = 1;\n}}")),
-        ("'", |name| format!("pub fn main(request) {{\n    {name}: loop {{ }}\n}}")),
-    ];
-    for (sigil, with) in WITH {
-        let source = |length: usize| with(&format!("{sigil}{}", "a".repeat(length - sigil.len())));
+    for (sigil, before, after) in [("", "let ", " = 1;"), ("'", "", ": loop { }")] {
+        let source = |length: usize| {
+            let name = format!("{sigil}{}", "a".repeat(length - sigil.len()));
+            format!("pub fn main(request) {{\n    {before}{name}{after}\n}}")
+        };
         for length in [NAME_MAX + 1, 19_000] {
             let refused = check("main.rn", &source(length)).unwrap_err();
             assert_eq!((refused.code.as_ref(), refused.line), ("script.name_too_long", 2), "{refused}");

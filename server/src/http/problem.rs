@@ -48,7 +48,10 @@ pub fn failed(failure: &CallFailure) -> Problem {
     match failure {
         CallFailure::Script(failure) => Problem::of(failure.code(), failure.to_string()),
         CallFailure::Refused(refusal) => refused(refusal, None),
-        CallFailure::Unit { code, detail } => soon(Problem::of(known(code), detail.as_str())),
+        // Whatever is wrong with the script, it is nothing that the caller did.
+        CallFailure::Unit { code, detail } => {
+            soon(Problem::of(known(code), detail.as_str()).with_status(503))
+        }
         CallFailure::Lost => soon(Problem::of("endpoint.lost", "")),
     }
 }

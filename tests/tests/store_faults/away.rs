@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tests::cassandra::Cassandra;
 use tests::proxy::Mode;
 use tests::server::Server;
+use tests::wait::until;
 
 use super::load::{Figures, Load};
 use super::stage::{FOLLOWS, PATIENCE, Stage, answers, clear_failure, deploy, deploys_again, off_and_on};
@@ -14,7 +15,7 @@ use super::stage::{FOLLOWS, PATIENCE, Stage, answers, clear_failure, deploy, dep
 const CALLS: usize = 1_000;
 /// How much later than in calm devices may be answered while a small machine starts a database. Whoever waited for
 /// the store would wait for seconds.
-const MARGIN: Duration = Duration::from_millis(150);
+const MARGIN: Duration = Duration::from_millis(100);
 /// How soon a deploy has to fail: two requests that wait for the store's time-out, and a compilation.
 const FAILS: Duration = Duration::from_secs(8);
 /// How soon a switch has to be off, whatever the store does.
@@ -49,6 +50,7 @@ async fn devices_do_not_notice_a_store_that_is_killed_paused_slow_or_cut_off() {
     called.fails("paused", || cassandra.pause(), || cassandra.resume()).await;
     called.fails("cut", || stage.proxy.set(Mode::Cut), || stage.proxy.set(Mode::Pass)).await;
     called.fails("closed", || stage.proxy.set(Mode::Closed), || stage.proxy.set(Mode::Pass)).await;
+    called.outlasts_the_connections().await;
     for late in [200, 1_500] {
         called.slow(Duration::from_millis(late)).await;
     }
@@ -90,6 +92,17 @@ impl Called<'_> {
         self.same_as_calm(&format!("after it was {fault}"), &self.load.next_phase(CALLS).await);
         self.stage.passes_through_the_wire(&self.one);
         self.stage.passes_through_the_wire(&self.two);
+    }
+
+    /// A wire that is cut for so long that the driver gives up its connections and tries new ones, which hang.
+    async fn outlasts_the_connections(&self) {
+        let before = self.stage.proxy.connections();
+        self.stage.proxy.set(Mode::Cut);
+        let tries_anew = async || (self.stage.proxy.connections() >= before + 2).then_some(());
+        let (_, took) = until("new connections are tried", PATIENCE, tries_anew).await;
+        println!("cut for long: new connections are tried after {took:?}");
+        let again = || self.stage.proxy.set(Mode::Pass);
+        self.fails("cut for long", || {}, again).await;
     }
 
     /// A fault in which the store does everything, late.

@@ -29,7 +29,11 @@ async fn a_store_that_lost_its_scripts_takes_none_away_and_somebody_is_told() {
     // A server that never saw them has nothing to lose.
     let fresh = stage.server("fresh", OFTEN);
     assert_eq!(answer(&fresh, SCRIPTS[0]).await, "route.unknown");
-    // Deploying them again makes the store whole, for who lost them too.
+    // What it deploys begins anew and is no step after the ones that were lost: the other serves on and says so.
+    deploy(&fresh, SCRIPTS[0], "elsewhere").await.unwrap();
+    assert_eq!(answer(&fresh, SCRIPTS[0]).await, "elsewhere");
+    told(&server, "with another beginning").await;
+    // Deploying them again where they are served makes the store whole, for who never saw them too.
     for id in SCRIPTS {
         deploy(&server, id, &format!("{id} again")).await.unwrap();
     }

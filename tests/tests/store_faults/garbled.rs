@@ -119,10 +119,8 @@ async fn scripts(stage: &Stage<'_>, one: &Server, two: &Server) {
         assert_eq!(answer(one, id).await, id, "one");
         assert_eq!(answer(two, id).await, wanted, "two");
     }
-    let log = stage.log("two");
     for name in ["head tv/head", "tv/revision", "tv/bundle", "no script", "script:tv/switch"] {
-        let line = log.lines().find(|line| line.contains(name) && line.contains("rejected"));
-        println!("two: {}", line.unwrap_or_else(|| panic!("{name} is not in {log}")));
+        rejected(stage, name).await;
     }
     let (ok, detail) = check(two, "converged").await;
     println!("two: converged: {ok}: {detail}");
@@ -136,6 +134,16 @@ async fn scripts(stage: &Stage<'_>, one: &Server, two: &Server) {
     }
     // What was compiled anew is stored: whoever comes next finds it.
     assert_eq!((count(one, "unit_rejected").await, count(one, "unit_recompiled").await), (0, 0));
+}
+
+/// Waits until the log of the second server names what was rejected: it is written a little later.
+async fn rejected(stage: &Stage<'_>, name: &str) {
+    let (line, _) = until(&format!("{name} is named in the log"), PATIENCE, async || {
+        let log = stage.log("two");
+        log.lines().find(|line| line.contains(name) && line.contains("rejected")).map(str::to_owned)
+    })
+    .await;
+    println!("two: {line}");
 }
 
 /// Switches, tokens, audit, nodes: the rest is there.
@@ -168,12 +176,8 @@ async fn others(stage: &Stage<'_>, one: &Server, two: &Server, tokens: &[api::To
         two.client().nodes().await.unwrap().items.into_iter().map(|node| node.name).collect();
     println!("two knows the nodes {nodes:?}");
     assert!(!nodes.iter().any(|name| name == "ghost"));
-    let log = stage.log("two");
     for name in ["garbled", "ghost", "step tv/step", &tokens[0].token.id] {
-        assert!(
-            log.lines().any(|line| line.contains(name) && line.contains("row rejected")),
-            "{name}: {log}"
-        );
+        rejected(stage, name).await;
     }
     // What was garbled is replaced, and the other node hears of it.
     answers(one, "tv/switch", "tv/switch", PATIENCE).await;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tests::cassandra::Cassandra;
 use tests::proxy::{Fate, Kind};
 
-use super::stage::{Stage, answer, clear_failure, deploy, deploy_as, history};
+use super::stage::{FOLLOWS, Stage, answer, answers, clear_failure, deploy, deploy_as, history};
 
 #[tokio::test]
 async fn a_deploy_whose_answer_is_lost_is_there_once_and_reported_as_it_is() {
@@ -86,7 +86,7 @@ async fn a_deploy_whose_answer_is_lost_is_there_once_and_reported_as_it_is() {
     let problem = clear_failure(deploy(&server, "tv/home", "without a key").await);
     assert_eq!(problem.code, "store.unknown");
     stage.proxy.no_rule();
-    let took = super::stage::answers(&server, "tv/home", "without a key", super::stage::PATIENCE).await;
+    let took = answers(&server, "tv/home", "without a key", FOLLOWS * 2).await;
     println!("without a key: {problem}; served {took:?} later");
     once("without a key", &history(&server, "tv/home").await);
     stage.passes_through_the_wire(&server);

@@ -58,6 +58,7 @@ statements! {
     MoveToken Conditional "UPDATE KS.tokens SET stamp = ?, body = ?, audit = ? WHERE id = ? IF stamp = ?";
     Lease Conditional "INSERT INTO KS.leases (hash, fingerprint, node) VALUES (?, ?, ?) IF NOT EXISTS \
         USING TTL ?";
+    Unlease Conditional "DELETE FROM KS.leases WHERE hash = ? AND fingerprint = ? IF node = ?";
     PutNode Plain "INSERT INTO KS.nodes (fleet, name, body) VALUES ('all', ?, ?) USING TTL ?";
     DropNode Plain "DELETE FROM KS.nodes WHERE fleet = 'all' AND name = ?";
     Nodes Plain "SELECT name, body FROM KS.nodes WHERE fleet = 'all'";

@@ -5,7 +5,7 @@
 //! Not here: anything that has to be complete.
 
 use std::collections::HashSet;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quotas::scope::Scope;
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use super::super::store::READ_MAX;
 use super::Scylla;
 use super::asks::Ask;
 use super::found::{Line, limit, signed};
+use super::link::Links;
 use crate::error::StoreError;
 
 /// The width of a bucket of changes.
@@ -26,26 +27,31 @@ const OVERLAP_MS: u64 = 15_000;
 const BACK_MS: u64 = 10 * 60_000;
 /// How far ahead of a reader's clock a writer's may be.
 const AHEAD_MS: u64 = 15_000;
+/// How often a change of unknown outcome is tried to be told, and how far apart.
+const TELLS: usize = 5;
+const TELL_AGAIN: Duration = Duration::from_secs(2);
 const DAY_MS: u64 = 86_400_000;
 /// How many days a reader of the audit goes back.
 const DAYS_BACK: u64 = 31;
 
 impl Scylla {
     pub(super) async fn tell(&self, change: &Change) {
-        let now = now_ms();
-        let (kind, subject, seq) = match change {
-            Change::Script(script, seq) => ("script", script.to_string(), Some(*seq)),
-            Change::Switch(scope) => ("switch", scope.to_string(), None),
-            Change::Tokens => ("tokens", String::new(), None),
-        };
-        let write = async {
-            let seq = seq.map(signed).transpose()?;
-            let values = (signed(now / BUCKET_MS)?, signed(now)?, Uuid::new_v4(), kind, &*subject, seq);
-            self.links.now()?.ask(Ask::Tell, values).await
-        };
-        if let Err(error) = write.await {
-            tracing::warn!(%error, kind, subject, "a change was stored but not told: the sweep will");
+        if let Err(error) = tell(&self.links, change).await {
+            tracing::warn!(%error, ?change, "a change was stored but not told: the sweep will");
         }
+    }
+
+    /// Tells, in the background, of a change that nobody knows to be made: whoever hears of it looks.
+    pub(super) fn tell_of_unknown(&self, change: Change) {
+        let links = self.links.clone();
+        tokio::spawn(async move {
+            for _ in 0..TELLS {
+                if tell(&links, &change).await.is_ok() {
+                    return;
+                }
+                tokio::time::sleep(TELL_AGAIN).await;
+            }
+        });
     }
 
     pub(super) async fn read_changes(&self, since: &Cursor) -> Result<(Vec<Change>, Cursor), StoreError> {
@@ -98,6 +104,18 @@ impl Scylla {
         }
         Ok(newest)
     }
+}
+
+async fn tell(links: &Links, change: &Change) -> Result<(), StoreError> {
+    let now = now_ms();
+    let (kind, subject, seq) = match change {
+        Change::Script(script, seq) => ("script", script.to_string(), Some(*seq)),
+        Change::Switch(scope) => ("switch", scope.to_string(), None),
+        Change::Tokens => ("tokens", String::new(), None),
+    };
+    let seq = seq.map(signed).transpose()?;
+    let values = (signed(now / BUCKET_MS)?, signed(now)?, Uuid::new_v4(), kind, &*subject, seq);
+    links.now()?.ask(Ask::Tell, values).await.map(drop)
 }
 
 fn change(line: &Line<'_>) -> Option<Change> {

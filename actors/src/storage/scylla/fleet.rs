@@ -27,6 +27,17 @@ impl Scylla {
         Ok(answer.applied() || mine)
     }
 
+    pub(super) async fn give_lease_back(
+        &self,
+        kind: &ContentKind,
+        key: ContentHash,
+        node: &str,
+    ) -> Result<(), StoreError> {
+        let ContentKind::Unit { fingerprint } = kind else { return Ok(()) };
+        let values = (&key.0[..], fingerprint.as_str(), node);
+        self.links.now()?.ask(Ask::Unlease, values).await.map(drop)
+    }
+
     pub(super) async fn write_node(&self, node: &NodeRow, time: Duration) -> Result<(), StoreError> {
         let values = (&*node.name, encode(node)?, seconds(time));
         self.links.now()?.ask(Ask::PutNode, values).await.map(drop)

@@ -35,6 +35,7 @@ const REVIVE: Duration = Duration::from_millis(500);
 const PAGE: i32 = 500;
 
 /// The link in use, replaced when the cluster was lost and is back.
+#[derive(Clone)]
 pub(super) struct Links(Arc<Shared>);
 
 struct Shared {
