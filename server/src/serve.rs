@@ -24,6 +24,8 @@ const LOG_VARIABLE: &str = "CALLBOARD_LOG";
 /// It could not start.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let _log = start_log();
+    // Without it no child could start, and each would be replaced by another.
+    config.signing.key()?;
     let doors = bind(config)?;
     let greeting = Greeting::of(config, &doors)?;
     on_runtime(async {

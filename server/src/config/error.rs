@@ -42,6 +42,12 @@ pub enum ConfigError {
     /// Values are wrong.
     #[error("{}", list(.0))]
     Wrong(Vec<Fault>),
+    /// There is no key that signs bytecode.
+    #[error(
+        "nodes that share a store need one signing key, and there is none: give `signing.key_file` or \
+         CALLBOARD_SIGNING_KEY, 64 hex digits, the same on every node"
+    )]
+    NoSigningKey,
     /// The key that signs bytecode cannot be had.
     #[error("the signing key {}: {why}", path.display())]
     SigningKey {
@@ -63,7 +69,7 @@ impl ConfigError {
             Self::Unreadable { .. } => "config.unreadable",
             Self::Syntax { .. } => "config.syntax",
             Self::Wrong(_) => "config.invalid",
-            Self::SigningKey { .. } => "config.signing_key",
+            Self::SigningKey { .. } | Self::NoSigningKey => "config.signing_key",
         }
     }
 }

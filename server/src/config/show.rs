@@ -55,6 +55,7 @@ pub(super) fn as_json(config: &Config) -> serde_json::Value {
 fn secrets(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
     let signing = match &config.signing {
         SigningSource::Variable(_) => SIGNING_KEY_VARIABLE.to_owned(),
+        SigningSource::Nowhere => String::new(),
         SigningSource::Given(path) | SigningSource::Own(path) => path.display().to_string(),
     };
     let token = config.admin_token.as_ref().map(|_| ("first admin token", ADMIN_TOKEN_VARIABLE.to_owned()));

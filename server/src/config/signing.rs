@@ -29,6 +29,8 @@ pub enum SigningSource {
     Given(PathBuf),
     /// In this file, which is made when it is missing.
     Own(PathBuf),
+    /// Nowhere. Who looks after a shared store needs none; who serves from it does.
+    Nowhere,
 }
 
 /// The keys that are accepted beside the current one.
@@ -79,13 +81,7 @@ impl SigningSource {
         }
         match (settings.text("signing.key_file"), store) {
             ("", StoreConfig::Embedded) => Ok(Self::Own(data.join(FILE))),
-            ("", StoreConfig::Cql(_)) => {
-                let problem = "nodes that share a store need one key; there is none";
-                let hint = format!(
-                    "give `signing.key_file` or {SIGNING_KEY_VARIABLE}: 64 hex digits, the same on every node"
-                );
-                Err(Fault::new(settings.origin("store.url"), problem).with_hint(hint))
-            }
+            ("", StoreConfig::Cql(_)) => Ok(Self::Nowhere),
             (file, StoreConfig::Embedded) => Ok(Self::Own(file.into())),
             (file, StoreConfig::Cql(_)) => Ok(Self::Given(file.into())),
         }
@@ -100,6 +96,7 @@ impl SigningSource {
             Self::Variable(text) => parse(text.reveal())
                 .map_err(|why| ConfigError::SigningKey { path: SIGNING_KEY_VARIABLE.into(), why }),
             Self::Given(path) => read(path),
+            Self::Nowhere => Err(ConfigError::NoSigningKey),
             Self::Own(path) => match make(path) {
                 Ok(key) => Ok(key),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path),

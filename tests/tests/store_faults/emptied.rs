@@ -1,6 +1,10 @@
 //! A store that lost its scripts: what is served goes on, and somebody is told.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tests::cassandra::Cassandra;
+use tests::proxy::Fate;
 use tests::server::Server;
 use tests::wait::until;
 
@@ -32,6 +36,7 @@ async fn a_store_that_lost_its_scripts_takes_none_away_and_somebody_is_told() {
     // What it deploys begins anew and is no step after the ones that were lost: the other serves on and says so.
     deploy(&fresh, SCRIPTS[0], "elsewhere").await.unwrap();
     assert_eq!(answer(&fresh, SCRIPTS[0]).await, "elsewhere");
+    both_look(&stage).await;
     told(&server, "with another beginning").await;
     // Deploying them again where they are served makes the store whole, for who never saw them too.
     for id in SCRIPTS {
@@ -47,6 +52,19 @@ async fn a_store_that_lost_its_scripts_takes_none_away_and_somebody_is_told() {
         until("it is whole again", PATIENCE, async || check(&server, "converged").await.0.then_some(()))
             .await;
     println!("converged again after {took:?}");
+}
+
+/// Waits until each of two servers has read all heads again.
+async fn both_look(stage: &Stage<'_>) {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&reads);
+    stage.proxy.rule(move |asked| {
+        seen.fetch_add(usize::from(asked.statement.starts_with("SELECT DISTINCT")), Ordering::Relaxed);
+        Fate::Pass
+    });
+    // They take turns, about; one that was under way does not count.
+    let enough = async || (reads.load(Ordering::Relaxed) >= 6).then_some(());
+    until("all heads are read again", PATIENCE, enough).await;
 }
 
 async fn told(server: &Server, how: &str) {
