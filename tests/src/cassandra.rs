@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 /// The port on which a node speaks CQL.
 pub(crate) const CQL: u16 = 9042;
 /// The port on which nodes speak to each other.
-const STORAGE: u16 = 7000;
+pub(crate) const STORAGE: u16 = 7000;
 /// Nobody speaks here: who listens on it has the address.
 const HELD: u16 = 7099;
 
@@ -33,11 +33,23 @@ pub struct Cassandra {
     node: Option<Node>,
 }
 
+/// Where a node stands in a cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    /// The node that it joins; itself when nothing is said.
+    pub seed: Option<Ipv4Addr>,
+    /// Where the others reach it, when that is not its own address.
+    pub reached_at: Option<Ipv4Addr>,
+    /// Its data centre; `dc1` when nothing is said.
+    pub datacenter: Option<String>,
+}
+
 /// A node that this program started.
 struct Node {
     directory: PathBuf,
     /// More flags for Java.
     flags: &'static str,
+    place: Place,
     holder: Mutex<Option<Holder>>,
     /// Keeps the address from other programs until this one ends.
     _address: TcpListener,
@@ -70,26 +82,46 @@ impl Cassandra {
     }
 
     fn start_with(flags: &'static str) -> Option<Self> {
+        Self::can_start().then(|| Self::place(flags, Place::default(), free_address()))
+    }
+
+    /// Whether a node can be had here. That there is none is said.
+    ///
+    /// # Panics
+    /// There can be none and `CALLBOARD_REQUIRE_CQL=1`.
+    pub(crate) fn can_start() -> bool {
         match missing() {
-            None => {}
+            None => true,
             Some(what) if std::env::var(REQUIRED).is_ok_and(|value| value == "1") => {
                 panic!("Cassandra cannot be started here: {what}")
             }
             Some(what) => {
                 // Not by a macro, whose output the test runner swallows.
                 let _ = writeln!(std::io::stderr(), "skipped: no Cassandra here: {what}");
-                return None;
+                false
             }
         }
+    }
+
+    /// A node of a cluster, at an address that is free.
+    pub(crate) fn start_at(place: Place, address: (Ipv4Addr, TcpListener)) -> Self {
+        Self::place("", place, address)
+    }
+
+    fn place(flags: &'static str, place: Place, (host, held): (Ipv4Addr, TcpListener)) -> Self {
         static NODES: AtomicU32 = AtomicU32::new(0);
         let number = NODES.fetch_add(1, Ordering::Relaxed);
-        let (host, held) = free_address();
         let name = format!("callboard-cassandra-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
-        let node = Node { directory, flags, holder: Mutex::default(), _address: held };
+        let node = Node { directory, flags, place, holder: Mutex::default(), _address: held };
         let cassandra = Self { address: format!("{host}:{CQL}"), node: Some(node) };
         cassandra.restart();
-        Some(cassandra)
+        cassandra
+    }
+
+    /// What the node wrote into its log since it was started last.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.own().directory.join("logs/system.log")).unwrap_or_default()
     }
 
     /// Where it speaks CQL, as `host:port`.
@@ -135,6 +167,9 @@ impl Cassandra {
             .args([host, port])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        for (name, value) in node.place.variables() {
+            command.env(name, value);
+        }
         let mut child = command.env("CASSANDRA_FLAGS", node.flags).spawn().expect("the script can be run");
         let pipe = child.stdin.take().expect("stdin is a pipe");
         let mut said = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
@@ -160,6 +195,19 @@ impl Cassandra {
 
     fn own(&self) -> &Node {
         self.node.as_ref().expect("a server that somebody else runs is left alone")
+    }
+}
+
+impl Place {
+    /// The place as the script is told it.
+    fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
+        [
+            ("CASSANDRA_SEED", self.seed.map(|seed| seed.to_string())),
+            ("CASSANDRA_BROADCAST", self.reached_at.map(|address| address.to_string())),
+            ("CASSANDRA_DC", self.datacenter.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod cassandra;
 
+pub mod cluster;
+
 pub mod proxy;
 
 pub mod server;

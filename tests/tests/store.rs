@@ -8,10 +8,11 @@ mod store {
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actors::error::StoreError;
 use actors::storage::{
-    Change, Claimed, Committed, ContentHash, ContentKind, Cursor, Fingerprint, Head, TokenRow,
+    Change, Claimed, Committed, ContentHash, ContentKind, Cursor, Fingerprint, Head, NodeRow, TokenRow,
 };
 use bytes::Bytes;
 use quotas::scope::{RevisionNumber, Scope};
@@ -47,6 +48,8 @@ promises! {
     a_revoked_token_stays_revoked
     everyones_audit_is_newest_first
     a_note_is_in_everyones_audit
+    steps_come_oldest_first_page_by_page
+    a_node_is_known_until_it_is_silent_or_leaves
     the_feed_tells_of_changes
     what_was_stored_is_there_after_opening_again
 }
@@ -320,6 +323,53 @@ async fn the_higher_generation_wins_and_off_wins_when_equal(bench: Bench) {
     store.put_switch(&switch(&Scope::All, 1, true), &audit("switch.off", "all")).await.unwrap();
     let scopes: BTreeSet<_> = store.switches().await.unwrap().into_iter().map(|row| row.scope).collect();
     assert_eq!(scopes, BTreeSet::from([Scope::All, home.clone()]));
+}
+
+async fn steps_come_oldest_first_page_by_page(bench: Bench) {
+    let (store, home) = (bench.open().await, script("tv/home"));
+    assert_eq!(store.steps(&home, 0, 10).await, Ok(Vec::new()));
+    let mut sent = Vec::new();
+    for number in 1..=5 {
+        let commit = commit(&home, number - 1, number);
+        applied(store.commit(&commit).await);
+        sent.push(commit.audit);
+    }
+    let mut found = Vec::new();
+    loop {
+        let page = store.steps(&home, found.len() as u64, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        if page.is_empty() {
+            break;
+        }
+        found.extend(page);
+    }
+    assert_eq!(found.iter().map(|step| step.head.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(found.into_iter().map(|step| step.audit).collect::<Vec<_>>(), sent);
+}
+
+async fn a_node_is_known_until_it_is_silent_or_leaves(bench: Bench) {
+    let (one, two) = bench.open_two().await;
+    let node = |name: &str| NodeRow {
+        name: name.into(),
+        admin: "http://127.0.0.1:8081".into(),
+        version: "1".into(),
+        build: "b".into(),
+        started_ms: 1,
+        seen_ms: now_ms(),
+    };
+    let (stays, leaves, ends) = (node("stays"), node("leaves"), node("ends"));
+    one.put_node(&stays, Duration::from_secs(60)).await.unwrap();
+    one.put_node(&leaves, Duration::from_secs(60)).await.unwrap();
+    one.put_node(&ends, Duration::from_secs(2)).await.unwrap();
+    let names =
+        async || two.nodes().await.unwrap().into_iter().map(|node| node.name).collect::<BTreeSet<_>>();
+    assert!(names().await.contains("leaves"));
+    one.drop_node("leaves").await.unwrap();
+    within("who is silent is forgotten", async || {
+        (names().await == BTreeSet::from(["stays".to_owned()])).then_some(())
+    })
+    .await;
+    assert_eq!(two.nodes().await, Ok(vec![stays]));
 }
 
 async fn a_note_is_in_everyones_audit(bench: Bench) {

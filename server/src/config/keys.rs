@@ -100,6 +100,12 @@ pub(super) const KEYS: &[Key] = &[
         "serial",
         "Among whom a conditional write is decided.",
     ),
+    key(
+        "store.datacenter",
+        Kind::Text,
+        "",
+        "The data centre whose nodes this server talks to, which is local to it; all nodes when nothing is said.",
+    ),
     time("store.timeout", "2s", ["10ms", "60s"], "The bound on one request to a shared store."),
     time("store.connect_timeout", "5s", ["10ms", "60s"], "The bound on connecting to a shared store."),
     // What an endpoint gets that asks for nothing.

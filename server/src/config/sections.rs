@@ -153,6 +153,8 @@ impl StoreConfig {
             "local_serial" => CqlSerial::LocalSerial,
             _ => CqlSerial::Serial,
         };
+        let datacenter = settings.text("store.datacenter");
+        cql.datacenter = (!datacenter.is_empty()).then(|| datacenter.to_owned());
         cql.timeout = settings.time("store.timeout")?;
         cql.connect_timeout = settings.time("store.connect_timeout")?;
         Ok(Self::Cql(cql))

@@ -1,5 +1,6 @@
 //! Records as a team's first day would make them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actors::storage::{AuditEntry, Commit, ContentHash, DeployId, Revision, SwitchRow};
@@ -17,10 +18,10 @@ pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
+static MADE: AtomicU64 = AtomicU64::new(0);
+
 /// An id that sorts by when it was made.
 fn fresh_id() -> String {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static MADE: AtomicU64 = AtomicU64::new(0);
     format!("01{:014}{:010}", now_ms(), MADE.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -74,7 +75,8 @@ pub fn switch(scope: &Scope, generation: u64, off: bool) -> SwitchRow {
         generation,
         by: "ada".into(),
         reason: format!("generation {generation}"),
-        since_ms: now_ms(),
+        // No two are alike, however fast they are made.
+        since_ms: now_ms() + MADE.fetch_add(1, Ordering::Relaxed),
         until_ms: Some(now_ms() + 1000),
         observe: false,
     }

@@ -1,7 +1,7 @@
 //! Crash points: the server is killed right after the n-th statement of a deploy went to the store, for every n.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -10,7 +10,7 @@ use tests::proxy::{Asked, Fate};
 use tests::server::{Server, runs, signal};
 use tests::wait::until;
 
-use super::stage::{PATIENCE, Stage, answer, answers, deploy, history, upload};
+use super::stage::{PATIENCE, Stage, answer, answers, check, deploy, history, upload};
 
 const SCRIPT: &str = "tv/home";
 /// More statements than a deploy has.
@@ -36,61 +36,103 @@ async fn a_server_that_is_killed_after_any_statement_of_a_deploy_leaves_the_stor
     let mut server = stage.server("one", &[]);
     deploy(&server, SCRIPT, "first").await.unwrap();
     let mut acknowledged = vec!["first".to_owned()];
-    for point in 1..=POINTS {
+    for point in 1.. {
         let before = acknowledged.last().unwrap().clone();
-        let text = format!("deploy {point}");
-        let route = format!("/tv/more-{point}");
-        let (warden, child) = (server.pid(), server.child_pid().unwrap());
-        let sent = Arc::new(AtomicUsize::new(0));
-        let last = Arc::new(std::sync::Mutex::new(String::new()));
-        let (counted, seen) = (Arc::clone(&sent), Arc::clone(&last));
-        stage.proxy.rule(move |asked| {
-            if is_of_a_deploy(asked) && counted.fetch_add(1, Ordering::Relaxed) + 1 == point {
-                seen.lock().unwrap().clone_from(&asked.statement);
-                return Fate::Then(Box::new(move || {
-                    // The warden first, so that it starts no other.
-                    signal(warden, Signal::KILL);
-                    signal(child, Signal::KILL);
-                }));
-            }
-            Fate::Pass
-        });
-        let done = upload(&server, SCRIPT, &with_route(&route), &text, None).await;
-        let died = sent.load(Ordering::Relaxed) >= point;
-        stage.proxy.no_rule();
-        match done {
-            Ok(_) => acknowledged.push(text.clone()),
-            Err(error) => assert!(died, "{error:?}"),
+        let (text, route) = (format!("deploy {point}"), format!("/tv/more-{point}"));
+        let done = killed_at(point, &stage, &mut server, SCRIPT, &route, &text).await;
+        if done.acknowledged {
+            acknowledged.push(text.clone());
         }
-        if !died {
+        let Some(statement) = done.statement else {
             println!("a deploy has {} statements; it was killed after each", point - 1);
-            assert!(point > 5, "so few statements are no deploy");
             assert_eq!(answer(&server, SCRIPT).await, text);
-            return;
-        }
-        until("what was killed is gone", PATIENCE, async || (!runs(child)).then_some(())).await;
-        server.kill();
+            break;
+        };
         let began = Instant::now();
-        server = stage.server("one", &[]);
-        let point_is =
-            format!("{point}: {}", last.lock().unwrap().split(" WHERE").next().unwrap_or_default());
         let is_new = whole(&server, &acknowledged, &before, &text).await;
-        println!(
-            "killed after statement {point_is}: {}, whole after {:?}",
-            if is_new { "new" } else { "old" },
-            began.elapsed()
-        );
-        if is_new && acknowledged.last() != Some(&text) {
+        let what = if is_new { "new" } else { "old" };
+        println!("killed after statement {point}, {statement}: {what}, whole after {:?}", began.elapsed());
+        if is_new && !done.acknowledged {
             acknowledged.push(text);
         }
-        // The script can be deployed, and the route that was perhaps claimed is still its own.
-        let text = format!("after {point}");
-        upload(&server, SCRIPT, &with_route(&route), &text, None).await.unwrap();
-        assert_eq!(answer(&server, SCRIPT).await, text);
-        assert_eq!(answer(&server, route.trim_start_matches('/')).await, text);
-        acknowledged.push(text);
+        acknowledged.push(deploys(&server, SCRIPT, &route, point).await);
     }
-    panic!("a deploy of more than {POINTS} statements");
+
+    // A script that there was not before is there, or is not.
+    for point in 1.. {
+        let id = format!("tv/fresh-{point}");
+        let route = format!("/{id}/more");
+        let done = killed_at(point, &stage, &mut server, &id, &route, "fresh").await;
+        let Some(statement) = done.statement else {
+            println!("a first deploy has {} statements; it was killed after each", point - 1);
+            break;
+        };
+        let (team, script) = id.split_once('/').unwrap();
+        let is_there = server.client().active(team, script).await.is_ok();
+        assert!(is_there || !done.acknowledged);
+        let wanted = if is_there { "fresh" } else { "route.unknown" };
+        answers(&server, &id, wanted, PATIENCE).await;
+        println!("killed after statement {point} of a first deploy, {statement}: {wanted}");
+        deploys(&server, &id, &route, point).await;
+        assert_eq!(history(&server, &id).await.len(), 1 + usize::from(is_there));
+    }
+}
+
+/// A deploy in the middle of which the server was perhaps killed.
+struct Done {
+    acknowledged: bool,
+    /// After which statement it was killed, and started again; nothing if the deploy has fewer.
+    statement: Option<String>,
+}
+
+/// Deploys a script with one more route, and kills the server after so many statements.
+async fn killed_at(
+    point: usize,
+    stage: &Stage<'_>,
+    server: &mut Server,
+    id: &str,
+    route: &str,
+    text: &str,
+) -> Done {
+    assert!(point <= POINTS, "a deploy of more than {POINTS} statements");
+    let (warden, child) = (server.pid(), server.child_pid().unwrap());
+    let sent = AtomicUsize::new(0);
+    let last = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&last);
+    stage.proxy.rule(move |asked| {
+        if !is_of_a_deploy(asked) || sent.fetch_add(1, Ordering::Relaxed) + 1 != point {
+            return Fate::Pass;
+        }
+        let beginning = asked.statement.split(" WHERE").next().unwrap_or_default();
+        *seen.lock().unwrap() = Some(beginning.to_owned());
+        Fate::Then(Box::new(move || {
+            // The warden first, so that it starts no other.
+            signal(warden, Signal::KILL);
+            signal(child, Signal::KILL);
+        }))
+    });
+    let done = upload(server, id, &with_route(route), text, None).await;
+    let statement = last.lock().unwrap().clone();
+    stage.proxy.no_rule();
+    if statement.is_some() {
+        until("what was killed is gone", PATIENCE, async || (!runs(child)).then_some(())).await;
+        server.kill();
+        *server = stage.server("one", &[]);
+        // It serves before it has reached the store.
+        until("the store is reached", PATIENCE, async || check(server, "store").await.0.then_some(())).await;
+    } else {
+        assert!(done.is_ok() && point > 5, "{done:?} in {point} statements");
+    }
+    Done { acknowledged: done.is_ok(), statement }
+}
+
+/// The script can be deployed, and the route that was perhaps claimed is still its own. What it answers now.
+async fn deploys(server: &Server, id: &str, route: &str, point: usize) -> String {
+    let text = format!("after {point}");
+    upload(server, id, &with_route(route), &text, None).await.unwrap();
+    assert_eq!(answer(server, id).await, text);
+    assert_eq!(answer(server, route.trim_start_matches('/')).await, text);
+    text
 }
 
 /// The store is whole: the script answers the old or the new revision, as its history says, which has everything

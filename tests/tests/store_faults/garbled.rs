@@ -3,11 +3,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use api::{ClientError, Role, TokenRequest};
+use runtime::bundle::Bundle;
 use tests::cassandra::Cassandra;
 use tests::server::Server;
 use tests::wait::until;
 
-use super::stage::{PATIENCE, Stage, answer, answers, check, count, deploy, files, off};
+use super::stage::{PATIENCE, Stage, answer, answers, check, count, deploy, files, off, upload_files};
 
 /// The scripts, by what is garbled of them.
 const SCRIPTS: [&str; 9] = [
@@ -21,6 +22,8 @@ const SCRIPTS: [&str; 9] = [
     "tv/route",
     "tv/switch",
 ];
+/// One whose files are too many for one row.
+const LARGE: &str = "tv/large";
 /// Those of them that a server which never had them cannot serve.
 const LOST: [&str; 3] = ["tv/head", "tv/revision", "tv/bundle"];
 
@@ -32,6 +35,7 @@ async fn a_garbled_row_harms_only_what_it_is_about() {
     for id in SCRIPTS {
         deploy(&one, id, id).await.unwrap();
     }
+    upload_files(&one, LARGE, &large(), LARGE, None).await.unwrap();
     // One that is garbled and one that is not.
     for scope in ["script:tv/switch", "team:other"] {
         one.client().switch_off(scope, &off(), false).await.unwrap();
@@ -88,6 +92,10 @@ async fn garble(stage: &Stage<'_>, token: &str) {
         format!("units {} body = 0xdead", hash_of("tv/unit")),
         format!("units {} body = 0xdead, sum = 0x{garbage}, size = 2", hash_of("tv/envelope")),
     ];
+    let parts = format!("SELECT sum FROM bundles WHERE hash = 0x{}", large().hash());
+    let parts = session.query_unpaged(parts, ()).await.unwrap().into_rows_result().unwrap();
+    let sum = actors::storage::ContentHash(parts.single_row::<(Vec<u8>,)>().unwrap().0.try_into().unwrap());
+    run(format!("DELETE FROM parts WHERE sum = 0x{sum} AND part = 1")).await;
     let units = session.query_unpaged("SELECT hash, fingerprint FROM units", ()).await.unwrap();
     let units = units.into_rows_result().unwrap();
     let build = units.rows::<(Vec<u8>, String)>().unwrap().next().unwrap().unwrap().1;
@@ -102,6 +110,16 @@ async fn garble(stage: &Stage<'_>, token: &str) {
     }
 }
 
+/// The files of the large script.
+fn large() -> Bundle {
+    let mut all = files(LARGE, LARGE).files().clone();
+    for number in 0..2 {
+        let lines: String = (0..40_000).map(|line| format!("// line {line} of {number}\n")).collect();
+        all.insert(format!("notes-{number}.txt").parse().unwrap(), lines.as_bytes().into());
+    }
+    Bundle::from_files(all).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)))
+}
+
 /// The hash of the bundle that [`deploy`] makes of a script whose text is its name.
 fn hash_of(id: &str) -> String {
     files(id, id).hash().to_string()
@@ -109,6 +127,7 @@ fn hash_of(id: &str) -> String {
 
 /// Who is served by the server that comes new, and by the one that had them all.
 async fn scripts(stage: &Stage<'_>, one: &Server, two: &Server) {
+    assert_eq!((answer(one, LARGE).await, answer(two, LARGE).await), (LARGE.into(), "route.unknown".into()));
     for id in SCRIPTS {
         let wanted = if LOST.contains(&id) { "route.unknown" } else { id };
         if id == "tv/switch" {
@@ -119,14 +138,21 @@ async fn scripts(stage: &Stage<'_>, one: &Server, two: &Server) {
         assert_eq!(answer(one, id).await, id, "one");
         assert_eq!(answer(two, id).await, wanted, "two");
     }
-    for name in ["head tv/head", "tv/revision", "tv/bundle", "no script", "script:tv/switch"] {
+    for name in [
+        "head tv/head",
+        "tv/revision",
+        "tv/bundle",
+        "a part of it is missing",
+        "no script",
+        "script:tv/switch",
+    ] {
         rejected(stage, name).await;
     }
     let (ok, detail) = check(two, "converged").await;
     println!("two: converged: {ok}: {detail}");
-    assert!(!ok && detail.starts_with("2 scripts"), "{detail}");
+    assert!(!ok && detail.starts_with("3 scripts"), "{detail}");
     for (event, least) in
-        [("row_rejected", 2), ("script_rejected", 2), ("unit_rejected", 2), ("unit_recompiled", 2)]
+        [("row_rejected", 2), ("script_rejected", 3), ("unit_rejected", 2), ("unit_recompiled", 2)]
     {
         let times = count(two, event).await;
         println!("two: {event}: {times}");
@@ -195,6 +221,8 @@ async fn changes(one: &Server, two: &Server) {
         answers(one, id, &text, PATIENCE).await;
         answers(two, id, &text, PATIENCE).await;
     }
+    upload_files(two, LARGE, &large(), LARGE, None).await.unwrap();
+    answers(two, LARGE, LARGE, PATIENCE).await;
     for id in ["tv/head", "tv/route"] {
         let refused = deploy(two, id, "mended").await;
         let Err(ClientError::Problem(problem)) = refused else { panic!("{id}: {refused:?}") };

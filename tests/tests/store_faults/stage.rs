@@ -134,11 +134,21 @@ pub async fn upload(
     text: &str,
     key: Option<&str>,
 ) -> Result<DeployAnswer, ClientError> {
+    upload_files(server, id, &bundle(id, manifest, &says(text)), text, key).await
+}
+
+/// The same with files of one's own.
+pub async fn upload_files(
+    server: &Server,
+    id: &str,
+    files: &Bundle,
+    message: &str,
+    key: Option<&str>,
+) -> Result<DeployAnswer, ClientError> {
     let (team, script) = id.split_once('/').unwrap();
-    let archive = bundle(id, manifest, &says(text)).to_archive();
     let idempotency_key = key.map(str::to_owned);
-    let upload = Upload { message: text.to_owned(), idempotency_key, ..Upload::default() };
-    server.client().upload(team, script, archive.into(), &upload).await
+    let upload = Upload { message: message.to_owned(), idempotency_key, ..Upload::default() };
+    server.client().upload(team, script, files.to_archive().into(), &upload).await
 }
 
 /// The store could not do it, and the answer says so as the contract has it.

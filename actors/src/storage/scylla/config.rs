@@ -30,6 +30,9 @@ pub struct CqlConfig {
     pub consistency: CqlConsistency,
     /// Whether conditional writes are decided in one data centre (the local one) or among all.
     pub serial: CqlSerial,
+    /// The data centre that is local: only its nodes are asked. Without it all nodes are, and whichever gets a
+    /// request takes its own data centre for the local one.
+    pub datacenter: Option<String>,
     /// The bound on one request.
     pub timeout: Duration,
     /// The bound on connecting.
@@ -72,6 +75,7 @@ impl CqlConfig {
             tablets: None,
             consistency: CqlConsistency::LocalQuorum,
             serial: CqlSerial::Serial,
+            datacenter: None,
             timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(5),
         })

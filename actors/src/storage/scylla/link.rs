@@ -4,7 +4,7 @@
 //! the server sets the timestamps.
 //! Not here: what is asked (`asks`), how an answer is read (`found`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use ::scylla::client::execution_profile::ExecutionProfile;
 use ::scylla::client::session::Session;
 use ::scylla::client::session_builder::SessionBuilder;
 use ::scylla::errors::ExecutionError;
+use ::scylla::policies::host_filter::DcHostFilter;
+use ::scylla::policies::load_balancing::DefaultPolicy;
 use ::scylla::policies::retry::FallthroughRetryPolicy;
 use ::scylla::response::PagingState;
 use ::scylla::serialize::row::SerializeRow;
@@ -31,6 +33,10 @@ use crate::error::StoreError;
 /// How long to wait between two attempts to reach a cluster that was lost. The driver's own attempts grow to
 /// ten seconds apart.
 const REVIVE: Duration = Duration::from_millis(500);
+
+/// What part of the time for connecting one node gets: nodes that are silent must not use it up, since the driver
+/// waits for an outcome from each.
+const SILENT: u32 = 4;
 
 const PAGE: i32 = 500;
 
@@ -56,29 +62,51 @@ pub(super) struct Link {
 
 /// Connects without looking at the keyspace.
 pub(super) async fn session(config: &CqlConfig) -> Result<Session, StoreError> {
+    let mut nearest = DefaultPolicy::builder();
+    if let Some(datacenter) = &config.datacenter {
+        nearest = nearest.prefer_datacenter(datacenter.clone());
+    }
     let profile = ExecutionProfile::builder()
+        .load_balancing_policy(nearest.build())
         .request_timeout(Some(config.timeout))
         .consistency(config.plain())
         .serial_consistency(Some(config.conditional()))
         .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
         .speculative_execution_policy(None)
         .build();
-    let builder = SessionBuilder::new()
+    let mut builder = SessionBuilder::new()
         .known_nodes(&config.hosts)
         .default_execution_profile_handle(profile.into_handle())
-        .connection_timeout(config.connect_timeout)
+        .connection_timeout(config.connect_timeout / SILENT)
         .keyspaces_to_fetch([&config.keyspace])
         .schema_agreement_interval(Duration::from_millis(20))
         .refresh_metadata_on_auto_schema_agreement(false)
         .keepalive_interval(Duration::from_secs(5))
         .keepalive_timeout(Duration::from_secs(5));
-    // A session of the driver is a large future; it is made once in a while.
-    match tokio::time::timeout(config.connect_timeout, Box::pin(builder.build())).await {
-        Ok(built) => built.map_err(StoreError::unavailable),
-        Err(_) => {
-            Err(StoreError::unavailable(format_args!("no connection within {:?}", config.connect_timeout)))
-        }
+    if let Some(datacenter) = &config.datacenter {
+        builder = builder.host_filter(Arc::new(DcHostFilter::new(datacenter.clone())));
     }
+    // A session of the driver is a large future; it is made once in a while.
+    let built = tokio::time::timeout(config.connect_timeout, Box::pin(builder.build())).await;
+    let late = |_| StoreError::unavailable(format_args!("no connection within {:?}", config.connect_timeout));
+    let session = built.map_err(late)?.map_err(StoreError::unavailable)?;
+    has_datacenter(&session, config)?;
+    Ok(session)
+}
+
+/// Refuses a data centre that the cluster does not have: no node would ever be asked.
+fn has_datacenter(session: &Session, config: &CqlConfig) -> Result<(), StoreError> {
+    let Some(wanted) = &config.datacenter else { return Ok(()) };
+    let nodes = session.get_cluster_state();
+    let all: BTreeSet<_> =
+        nodes.get_nodes_info().iter().filter_map(|node| node.datacenter.as_deref()).collect();
+    if all.contains(wanted.as_str()) {
+        return Ok(());
+    }
+    let all = Vec::from_iter(all).join(", ");
+    Err(StoreError::invalid(format_args!(
+        "no node of {config} is in the data centre `{wanted}`, but in {all}"
+    )))
 }
 
 impl Links {

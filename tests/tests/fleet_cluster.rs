@@ -1,0 +1,150 @@
+//! A fleet on a real cluster of Cassandra nodes: some of them die, and two data centres lose sight of each other.
+//!
+//! The link between the data centres is really cut: the nodes talk through wires that the test holds.
+
+mod fleet_cluster {
+    pub mod pair;
+    pub mod traffic;
+}
+
+use std::time::{Duration, Instant};
+
+use fleet_cluster::pair::{Pair, migrate, server};
+use fleet_cluster::traffic::Traffic;
+use tests::cluster::Cluster;
+
+/// One cluster at a time: a node takes most of a gigabyte.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// How soon a majority that is left has to take deploys, and how much more a loaded machine may take.
+const GOES_ON: Duration = Duration::from_secs(5);
+const MARGIN: Duration = Duration::from_secs(10);
+/// How soon a deploy has to fail: the bound on one conditional step, four requests of two seconds, and what a
+/// deploy asks beside it.
+const FAILS: Duration = Duration::from_secs(12);
+/// How soon everything has to be as before when the cluster is whole again. What one data centre missed the nodes
+/// keep and send later.
+const BACK: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn with_a_majority_deploys_go_on_and_without_one_they_fail_while_serving_goes_on() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let began = Instant::now();
+    let Some(cluster) = Cluster::start(&["dc1", "dc1", "dc1"]) else { return };
+    println!("three nodes are up after {:?}", began.elapsed());
+    let store = cluster.store("fleet");
+    migrate(&store, "{'class': 'NetworkTopologyStrategy', 'dc1': 3}");
+    let mut pair = Pair::start(
+        [&store, &store],
+        &[&["store.consistency=local_quorum"], &["store.consistency=local_quorum"]],
+    );
+    for at in [0, 1] {
+        pair.deploy(at).await.unwrap();
+    }
+    pair.both_serve_the_newest(BACK).await;
+    let traffic = Traffic::of(&pair.servers);
+
+    // A machine that is silent keeps nobody from joining.
+    cluster.nodes[2].pause();
+    let began = Instant::now();
+    let third = server(&store, "three", &[]);
+    println!("beside a silent node a server starts in {:?}", began.elapsed());
+    drop(third);
+    for at in [0, 1] {
+        let (failed, took) = pair.deploy_until_taken(at, GOES_ON + MARGIN).await;
+        println!("server {at} deploys {took:?} after a node fell silent, {failed} failed before");
+    }
+    cluster.nodes[2].resume();
+
+    cluster.nodes[2].kill();
+    for at in [0, 1] {
+        let (failed, took) = pair.deploy_until_taken(at, GOES_ON + MARGIN).await;
+        println!("server {at} deploys {took:?} after one node was killed, {failed} failed before");
+    }
+    let mut failed = 0;
+    for number in 0..20 {
+        failed += usize::from(pair.deploy(number % 2).await.is_err());
+    }
+    println!("of 20 deploys on two nodes of three {failed} failed");
+    pair.both_serve_the_newest(BACK).await;
+
+    cluster.nodes[1].kill();
+    for at in [0, 1] {
+        let refused = pair.deploy_is_refused(at, FAILS).await;
+        println!("server {at}: with one node of three a deploy fails: {refused}");
+        pair.switches_work(at).await;
+    }
+    std::thread::scope(|threads| {
+        for node in &cluster.nodes[1..] {
+            threads.spawn(|| node.restart());
+        }
+    });
+    for at in [0, 1] {
+        let (failed, took) = pair.deploy_until_taken(at, BACK).await;
+        println!("server {at} deploys {took:?} after both nodes are back, {failed} failed before");
+    }
+    pair.both_serve_the_newest(BACK).await;
+    pair.both_have_all_that_was_acknowledged(BACK).await;
+    println!("meanwhile {} calls, all answered", traffic.all_were_answered().await);
+}
+
+#[tokio::test]
+async fn data_centres_that_lose_each_other_go_on_serving_and_agree_when_they_are_back() {
+    const TWO: &str = "{'class': 'NetworkTopologyStrategy', 'dc1': 1, 'dc2': 1}";
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let began = Instant::now();
+    let Some(cluster) = Cluster::start_with_wires(&["dc1", "dc2"]) else { return };
+    println!("two data centres are up after {:?}", began.elapsed());
+    // Each server knows its own data centre only. Those of the first pair decide among both, those of the second
+    // in the first data centre, where all deploys go.
+    let pair = |keyspace: &str, serial: &'static str| {
+        migrate(&cluster.store(keyspace), TWO);
+        let stores = [0, 1].map(|at| format!("cql://{}/{keyspace}", cluster.nodes[at].address()));
+        let common = [serial, "node.sweep=5s"];
+        let settings =
+            ["store.datacenter=dc1", "store.datacenter=dc2"].map(|own| [own, common[0], common[1]]);
+        Pair::start([&stores[0], &stores[1]], &[&settings[0], &settings[1]])
+    };
+    let mut everywhere = pair("everywhere", "store.serial=serial");
+    let mut first_only = pair("first_only", "store.serial=local_serial");
+    everywhere.deploy(0).await.unwrap();
+    everywhere.deploy(1).await.unwrap();
+    first_only.deploy(0).await.unwrap();
+    everywhere.both_serve_the_newest(BACK).await;
+    first_only.both_serve_the_newest(BACK).await;
+    let traffic = [Traffic::of(&everywhere.servers), Traffic::of(&first_only.servers)];
+
+    cluster.cut();
+    for at in [0, 1] {
+        let refused = everywhere.deploy_is_refused(at, FAILS).await;
+        println!("server {at}: cut off, a deploy among all fails: {refused}");
+        everywhere.switches_work(at).await;
+    }
+    let before = first_only.newest();
+    for _ in 0..3 {
+        let began = Instant::now();
+        first_only.deploy(0).await.unwrap();
+        println!("a deploy within the first data centre takes {:?}", began.elapsed());
+    }
+    assert_eq!(first_only.answer(0).await, first_only.newest());
+    assert_eq!(first_only.answer(1).await, before, "the link is cut");
+
+    cluster.heal();
+    let healed = Instant::now();
+    for at in [0, 1] {
+        let (failed, took) = everywhere.deploy_until_taken(at, BACK).await;
+        println!("server {at} deploys among all {took:?} after the link is whole, {failed} failed before");
+    }
+    everywhere.both_serve_the_newest(BACK).await;
+    println!("both serve that {:?} after the link is whole", healed.elapsed());
+    first_only.both_serve_the_newest(BACK).await;
+    println!("the second data centre serves what the first deployed alone {:?} after it", healed.elapsed());
+    first_only.deploy(0).await.unwrap();
+    for pair in [&everywhere, &first_only] {
+        pair.both_serve_the_newest(BACK).await;
+        pair.both_have_all_that_was_acknowledged(BACK).await;
+    }
+    for traffic in traffic {
+        println!("meanwhile {} calls, all answered", traffic.all_were_answered().await);
+    }
+}
