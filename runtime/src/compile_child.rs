@@ -34,6 +34,8 @@ pub struct CompilerConfig {
     pub program: PathBuf,
     /// What makes it do so.
     pub arguments: Vec<OsString>,
+    /// All that its environment holds.
+    pub environment: Vec<(String, String)>,
     /// How long a compilation may take.
     pub wall: Duration,
     /// How much processor time it may take, in whole seconds.
@@ -52,6 +54,7 @@ impl CompilerConfig {
         Self {
             program,
             arguments: vec![argument.into()],
+            environment: Vec::new(),
             wall: Duration::from_secs(10),
             cpu_seconds: 10,
             memory: 1024 * 1024 * 1024,
@@ -150,6 +153,7 @@ impl Compiler {
             .arg(self.config.cpu_seconds.to_string())
             .arg(self.config.memory.to_string())
             .env_clear()
+            .envs(self.config.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -130,7 +130,11 @@ impl Meter {
 
     /// Runs `f` with this meter as the thread's current one.
     pub fn enter<T>(&mut self, f: impl FnOnce() -> T) -> T {
-        let now = now_nanos();
+        self.enter_at(now_nanos(), f)
+    }
+
+    /// The same for who has just looked at the clock.
+    pub(crate) fn enter_at<T>(&mut self, now: u64, f: impl FnOnce() -> T) -> T {
         CURRENT.with(|current| {
             current.left.set(self.left);
             current.slice_floor.set(self.left.saturating_sub(SLICE));

@@ -159,7 +159,7 @@ enum Step {
 }
 
 impl Call {
-    fn step(&mut self, task: &mut Context<'_>) -> Step {
+    fn step(&mut self, began: u64, task: &mut Context<'_>) -> Step {
         let on_stack = match std::mem::replace(&mut self.script, Script::Gone) {
             Script::Idle(script) => poll_on_stack(script, task.waker().clone()),
             Script::Paused(on_stack) => Ok(on_stack),
@@ -167,7 +167,7 @@ impl Call {
         };
         let least_left =
             usize::try_from(self.allowance.memory.get()).unwrap_or(usize::MAX).saturating_sub(HEAVY);
-        let progress = self.bounded(|| match on_stack {
+        let progress = self.bounded(began, || match on_stack {
             Ok(on_stack) => on_stack.resume(|_| fuel::least_memory_left() >= least_left),
             // Without a stack of its own it cannot be paused, and is stopped all the same.
             Err(work) => Progress::Done(work()),
@@ -190,7 +190,7 @@ impl Call {
     }
 
     /// Runs a part of the call in all of its bounds: meter, context, memory, panics.
-    fn bounded<T>(&mut self, work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    fn bounded<T>(&mut self, now: u64, work: impl FnOnce() -> T) -> std::thread::Result<T> {
         let (context, memory_left) = (&self.context, &mut self.memory_left);
         let in_memory = || {
             let limited = rune::alloc::limit::with(*memory_left, || {
@@ -201,18 +201,18 @@ impl Call {
             *memory_left = left;
             done
         };
-        self.meter.enter(|| context.enter(in_memory))
+        self.meter.enter_at(now, || context.enter(in_memory))
     }
 
     /// Drops what the script holds, in the same bounds that it ran in.
-    fn drop_script(&mut self) {
+    fn drop_script(&mut self, now: u64) {
         match std::mem::replace(&mut self.script, Script::Gone) {
             // What a script holds may panic when it is dropped, too; the call is over either way.
-            Script::Idle(script) => drop(self.bounded(|| drop(script))),
+            Script::Idle(script) => drop(self.bounded(now, || drop(script))),
             // It ends where it is, as any other that is stopped.
             Script::Paused(on_stack) => {
                 self.meter.stop(Stop::Killed);
-                drop(self.bounded(|| drop(on_stack.resume(|_| false))));
+                drop(self.bounded(now, || drop(on_stack.resume(|_| false))));
             }
             Script::Gone => {}
         }
@@ -239,10 +239,10 @@ impl Call {
         Failure::Script { message, place }
     }
 
-    fn end(&mut self, result: Result<Response, Failure>) -> Outcome {
-        self.drop_script();
+    fn end(&mut self, now: u64, result: Result<Response, Failure>) -> Outcome {
+        self.drop_script(now);
         self.waiting.leave();
-        let total = now_nanos().saturating_sub(self.started);
+        let total = now.saturating_sub(self.started);
         let memory = self.allowance.memory.get();
         let least_left = u64::try_from(self.meter.least_memory_left()).unwrap_or(u64::MAX);
         let cost = Cost {
@@ -265,20 +265,21 @@ impl Future for Call {
         let this = &mut *self;
         let began = now_nanos();
         if let Some(stop) = this.meter.look(began) {
-            return Poll::Ready(this.end(Err(Failure::Stopped { stop, place: None })));
+            return Poll::Ready(this.end(began, Err(Failure::Stopped { stop, place: None })));
         }
-        let step = this.step(task);
-        this.running += now_nanos().saturating_sub(began);
+        let step = this.step(began, task);
+        let now = now_nanos();
+        this.running += now.saturating_sub(began);
         match step {
             Step::Waits => {
                 let deadline = this.meter.deadline();
                 let sleep = this.sleep.get_or_insert_with(|| {
-                    let left = Duration::from_nanos(deadline.saturating_sub(now_nanos()));
+                    let left = Duration::from_nanos(deadline.saturating_sub(now));
                     Box::pin(tokio::time::sleep(left))
                 });
                 if sleep.as_mut().poll(task).is_ready() {
                     let stop = Stop::Deadline;
-                    return Poll::Ready(this.end(Err(Failure::Stopped { stop, place: None })));
+                    return Poll::Ready(this.end(now, Err(Failure::Stopped { stop, place: None })));
                 }
                 this.waiting.enter(task.waker());
                 Poll::Pending
@@ -289,20 +290,20 @@ impl Future for Call {
                 let _ = std::pin::pin!(tokio::task::yield_now()).poll(task);
                 Poll::Pending
             }
-            Step::Ended(VmResult::Ok(Ok(response))) => Poll::Ready(this.end(Ok(response))),
+            Step::Ended(VmResult::Ok(Ok(response))) => Poll::Ready(this.end(now, Ok(response))),
             Step::Ended(VmResult::Ok(Err(message))) => {
-                Poll::Ready(this.end(Err(Failure::Returned { message })))
+                Poll::Ready(this.end(now, Err(Failure::Returned { message })))
             }
             Step::Ended(VmResult::Err(error)) => {
                 let failure = this.failure(&error);
                 // The error holds values of the script: it is dropped within the call's bounds.
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(error)));
-                Poll::Ready(this.end(Err(failure)))
+                Poll::Ready(this.end(now, Err(failure)))
             }
             Step::Panicked => {
                 let stopped = this.meter.stopped();
                 let failure = stopped.map_or(Failure::Engine, |stop| Failure::Stopped { stop, place: None });
-                Poll::Ready(this.end(Err(failure)))
+                Poll::Ready(this.end(now, Err(failure)))
             }
         }
     }
@@ -310,6 +311,6 @@ impl Future for Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.drop_script();
+        self.drop_script(now_nanos());
     }
 }

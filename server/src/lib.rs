@@ -11,3 +11,7 @@ pub mod process;
 pub mod http;
 
 pub mod demo;
+
+/// The allocator of every program that serves.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

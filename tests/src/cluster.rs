@@ -78,20 +78,26 @@ impl Cluster {
         format!("cql://{}/{keyspace}", hosts.join(","))
     }
 
-    /// Waits until each node knows that all others are up.
     fn wait_until_whole(&self) {
         let until = Instant::now() + PATIENCE;
-        let knows = |node: &Cassandra, other: Ipv4Addr| node.log().contains(&up(other));
-        let whole = || {
-            self.nodes
-                .iter()
-                .zip(&self.reached_at)
-                .all(|(node, own)| self.reached_at.iter().all(|other| other == own || knows(node, *other)))
-        };
-        while !whole() {
+        while !(0..self.nodes.len()).all(|number| self.others_count_it(number, "UP", "DOWN")) {
             assert!(Instant::now() < until, "the nodes do not know each other");
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Whether all others count a node as down.
+    pub fn is_missed(&self, number: usize) -> bool {
+        self.others_count_it(number, "DOWN", "UP")
+    }
+
+    /// Whether the logs of all others say this of a node, and the opposite not after it.
+    fn others_count_it(&self, number: usize, state: &str, opposite: &str) -> bool {
+        let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != number);
+        others.map(|(_, other)| other.log()).all(|log| {
+            let last = |state| log.rfind(&format!("/{}:{STORAGE} is now {state}", self.reached_at[number]));
+            last(state) > last(opposite)
+        })
     }
 
     /// Cuts every wire between nodes: connections stay, and nothing passes.
@@ -104,9 +110,4 @@ impl Cluster {
     pub fn heal(&self) {
         self.wires.iter().for_each(|wire| wire.cut(false));
     }
-}
-
-/// What a node writes into its log when another is up.
-fn up(other: Ipv4Addr) -> String {
-    format!("/{other}:{STORAGE} is now UP")
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use fleet_cluster::pair::{Pair, migrate, server};
 use fleet_cluster::traffic::Traffic;
 use tests::cluster::Cluster;
+use tests::wait::until;
 
 /// One cluster at a time: a node takes most of a gigabyte.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -44,16 +45,19 @@ async fn with_a_majority_deploys_go_on_and_without_one_they_fail_while_serving_g
     pair.both_serve_the_newest(BACK).await;
     let traffic = Traffic::of(&pair.servers);
 
-    // A machine that is silent keeps nobody from joining.
     cluster.nodes[2].pause();
-    let began = Instant::now();
-    let third = server(&store, "three", &[]);
-    println!("beside a silent node a server starts in {:?}", began.elapsed());
-    drop(third);
     for at in [0, 1] {
         let (failed, took) = pair.deploy_until_taken(at, GOES_ON + MARGIN).await;
         println!("server {at} deploys {took:?} after a node fell silent, {failed} failed before");
     }
+    let missed = async || cluster.is_missed(2).then_some(());
+    let (_, took) = until("the others count the silent node as down", BACK, missed).await;
+    println!("{took:?} later the others count it as down");
+    // A machine that is silent keeps nobody from joining.
+    let began = Instant::now();
+    let third = server(&store, "three", &[]);
+    println!("beside it a server starts in {:?}", began.elapsed());
+    drop(third);
     cluster.nodes[2].resume();
 
     cluster.nodes[2].kill();
@@ -121,6 +125,19 @@ async fn data_centres_that_lose_each_other_go_on_serving_and_agree_when_they_are
         everywhere.switches_work(at).await;
     }
     let before = first_only.newest();
+    for _ in 0..3 {
+        let began = Instant::now();
+        first_only.deploy(0).await.unwrap();
+        println!("a deploy within the first data centre takes {:?}", began.elapsed());
+    }
+    // Until here the nodes waited for each other; from now on they know.
+    let alone = async || (cluster.is_missed(0) && cluster.is_missed(1)).then_some(());
+    let (_, took) = until("the nodes count each other as down", BACK, alone).await;
+    println!("{took:?} later the nodes count each other as down");
+    for at in [0, 1] {
+        let refused = everywhere.deploy_is_refused(at, FAILS).await;
+        println!("server {at}: a deploy among all fails: {refused}");
+    }
     for _ in 0..3 {
         let began = Instant::now();
         first_only.deploy(0).await.unwrap();

@@ -107,7 +107,12 @@ pub(super) const KEYS: &[Key] = &[
         "The data centre whose nodes this server talks to, which is local to it; all nodes when nothing is said.",
     ),
     time("store.timeout", "2s", ["10ms", "60s"], "The bound on one request to a shared store."),
-    time("store.connect_timeout", "5s", ["10ms", "60s"], "The bound on connecting to a shared store."),
+    time(
+        "store.connect_timeout",
+        "5s",
+        ["10ms", "60s"],
+        "The bound on connecting to a shared store; twice that beside nodes that are silent.",
+    ),
     // What an endpoint gets that asks for nothing.
     count("limits.fuel", "2_000_000", FUEL, "Work of a call."),
     bytes("limits.memory", "8MiB", MEMORY, "Memory that a call's script holds at one time."),

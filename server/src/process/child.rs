@@ -179,6 +179,8 @@ pub(super) fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
         memory: config.compiler.memory.get(),
         at_once: config.compiler.at_once,
         queue: config.compiler.queue,
+        // The allocator reserves address space ahead, which is what the child has little of.
+        environment: vec![("MIMALLOC_ARENA_RESERVE".to_owned(), "0".to_owned())],
         ..CompilerConfig::new(program, COMPILE)
     };
     Ok(NodeConfig {

@@ -34,9 +34,9 @@ use crate::error::StoreError;
 /// ten seconds apart.
 const REVIVE: Duration = Duration::from_millis(500);
 
-/// What part of the time for connecting one node gets: nodes that are silent must not use it up, since the driver
-/// waits for an outcome from each.
-const SILENT: u32 = 4;
+/// How often an idle connection is tried. A node whose answer takes longer than a request may take is gone: its
+/// connections end, and others are asked. That bounds the driver's greeting of a node that hangs, too.
+const ALIVE: Duration = Duration::from_millis(500);
 
 const PAGE: i32 = 500;
 
@@ -77,18 +77,20 @@ pub(super) async fn session(config: &CqlConfig) -> Result<Session, StoreError> {
     let mut builder = SessionBuilder::new()
         .known_nodes(&config.hosts)
         .default_execution_profile_handle(profile.into_handle())
-        .connection_timeout(config.connect_timeout / SILENT)
+        .connection_timeout(config.connect_timeout / 2)
         .keyspaces_to_fetch([&config.keyspace])
         .schema_agreement_interval(Duration::from_millis(20))
         .refresh_metadata_on_auto_schema_agreement(false)
-        .keepalive_interval(Duration::from_secs(5))
-        .keepalive_timeout(Duration::from_secs(5));
+        .keepalive_interval(ALIVE)
+        .keepalive_timeout(config.timeout);
     if let Some(datacenter) = &config.datacenter {
         builder = builder.host_filter(Arc::new(DcHostFilter::new(datacenter.clone())));
     }
     // A session of the driver is a large future; it is made once in a while.
-    let built = tokio::time::timeout(config.connect_timeout, Box::pin(builder.build())).await;
-    let late = |_| StoreError::unavailable(format_args!("no connection within {:?}", config.connect_timeout));
+    // The driver waits for an outcome from every node: one that is silent must not use up the time of all.
+    let bound = config.connect_timeout * 2;
+    let built = tokio::time::timeout(bound, Box::pin(builder.build())).await;
+    let late = |_| StoreError::unavailable(format_args!("no connection within {bound:?}"));
     let session = built.map_err(late)?.map_err(StoreError::unavailable)?;
     has_datacenter(&session, config)?;
     Ok(session)
@@ -188,8 +190,8 @@ impl Link {
             batch.set_is_idempotent(false);
             Ok(Self { session, prepared, batch, shared: Weak::new() })
         };
-        // Twice the time: once to connect, once to look around.
-        match tokio::time::timeout(config.connect_timeout * 2, Box::pin(open)).await {
+        // Twice the time to connect, once to look around.
+        match tokio::time::timeout(config.connect_timeout * 3, Box::pin(open)).await {
             Ok(opened) => opened,
             Err(_) => Err(StoreError::unavailable("it is too slow to set up a connection")),
         }
