@@ -89,9 +89,11 @@ impl Fleet {
         self.others.load_full()
     }
 
-    /// Makes this node known and looks who else is there.
+    /// Makes this node known, if it has a door, and looks who else is there.
     pub(crate) async fn beat(&self, store: &dyn Store) -> Result<(), StoreError> {
-        store.put_node(&self.me(), KNOWN).await?;
+        if !self.me.admin.is_empty() {
+            store.put_node(&self.me(), KNOWN).await?;
+        }
         let mut others = store.nodes().await?;
         others.retain(|node| node.name != self.me.name);
         self.others.store(Arc::new(others));

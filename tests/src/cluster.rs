@@ -78,7 +78,10 @@ impl Cluster {
         format!("cql://{}/{keyspace}", hosts.join(","))
     }
 
-    fn wait_until_whole(&self) {
+    ///
+    /// # Panics
+    /// They do not in time.
+    pub fn wait_until_whole(&self) {
         let until = Instant::now() + PATIENCE;
         while !(0..self.nodes.len()).all(|number| self.others_count_it(number, "UP", "DOWN")) {
             assert!(Instant::now() < until, "the nodes do not know each other");

@@ -9,7 +9,7 @@ mod fleet_cluster {
 
 use std::time::{Duration, Instant};
 
-use fleet_cluster::pair::{Pair, migrate, server};
+use fleet_cluster::pair::{Pair, server, set_up};
 use fleet_cluster::traffic::Traffic;
 use tests::cluster::Cluster;
 use tests::wait::until;
@@ -34,7 +34,7 @@ async fn with_a_majority_deploys_go_on_and_without_one_they_fail_while_serving_g
     let Some(cluster) = Cluster::start(&["dc1", "dc1", "dc1"]) else { return };
     println!("three nodes are up after {:?}", began.elapsed());
     let store = cluster.store("fleet");
-    migrate(&store, "{'class': 'NetworkTopologyStrategy', 'dc1': 3}");
+    set_up(&store, "{'class': 'NetworkTopologyStrategy', 'dc1': 3}", &[]).unwrap();
     let mut pair = Pair::start(
         [&store, &store],
         &[&["store.consistency=local_quorum"], &["store.consistency=local_quorum"]],
@@ -44,21 +44,6 @@ async fn with_a_majority_deploys_go_on_and_without_one_they_fail_while_serving_g
     }
     pair.both_serve_the_newest(BACK).await;
     let traffic = Traffic::of(&pair.servers);
-
-    cluster.nodes[2].pause();
-    for at in [0, 1] {
-        let (failed, took) = pair.deploy_until_taken(at, GOES_ON + MARGIN).await;
-        println!("server {at} deploys {took:?} after a node fell silent, {failed} failed before");
-    }
-    let missed = async || cluster.is_missed(2).then_some(());
-    let (_, took) = until("the others count the silent node as down", BACK, missed).await;
-    println!("{took:?} later the others count it as down");
-    // A machine that is silent keeps nobody from joining.
-    let began = Instant::now();
-    let third = server(&store, "three", &[]);
-    println!("beside it a server starts in {:?}", began.elapsed());
-    drop(third);
-    cluster.nodes[2].resume();
 
     cluster.nodes[2].kill();
     for at in [0, 1] {
@@ -70,9 +55,28 @@ async fn with_a_majority_deploys_go_on_and_without_one_they_fail_while_serving_g
         failed += usize::from(pair.deploy(number % 2).await.is_err());
     }
     println!("of 20 deploys on two nodes of three {failed} failed");
+    // Until the others count it as down, a read may still wait for the dead one.
+    assert!(failed <= 10, "{failed} of 20 deploys failed");
     pair.both_serve_the_newest(BACK).await;
+    cluster.nodes[2].restart();
+    cluster.wait_until_whole();
+
+    cluster.nodes[1].pause();
+    for at in [0, 1] {
+        let (failed, took) = pair.deploy_until_taken(at, BACK).await;
+        println!("server {at} deploys {took:?} after a node fell silent, {failed} failed before");
+    }
+    let missed = async || cluster.is_missed(1).then_some(());
+    let (_, took) = until("the others count the silent node as down", BACK, missed).await;
+    println!("{took:?} later the others count it as down");
+    // A node that is silent keeps no server from starting.
+    let began = Instant::now();
+    let third = server(&store, "three", &[]);
+    println!("beside it a server starts in {:?}", began.elapsed());
+    drop(third);
 
     cluster.nodes[1].kill();
+    cluster.nodes[2].kill();
     for at in [0, 1] {
         let refused = pair.deploy_is_refused(at, FAILS).await;
         println!("server {at}: with one node of three a deploy fails: {refused}");
@@ -99,10 +103,12 @@ async fn data_centres_that_lose_each_other_go_on_serving_and_agree_when_they_are
     let began = Instant::now();
     let Some(cluster) = Cluster::start_with_wires(&["dc1", "dc2"]) else { return };
     println!("two data centres are up after {:?}", began.elapsed());
+    let wrong = set_up(&cluster.store("nowhere"), TWO, &["store.datacenter=dc9"]).unwrap_err();
+    assert!(wrong.contains("is in the data centre `dc9`, but in dc1, dc2"), "{wrong}");
     // Each server knows its own data centre only. Those of the first pair decide among both, those of the second
     // in the first data centre, where all deploys go.
     let pair = |keyspace: &str, serial: &'static str| {
-        migrate(&cluster.store(keyspace), TWO);
+        set_up(&cluster.store(keyspace), TWO, &[]).unwrap();
         let stores = [0, 1].map(|at| format!("cql://{}/{keyspace}", cluster.nodes[at].address()));
         let common = [serial, "node.sweep=5s"];
         let settings =

@@ -253,3 +253,41 @@ async fn of_a_new_build_each_unit_is_compiled_once_and_the_next_start_only_loads
     }
     assert!(loading * 2 < compiling, "{loading:?} against {compiling:?}");
 }
+
+#[tokio::test]
+async fn a_store_is_warmed_before_a_roll_out_by_a_program_that_serves_nothing() {
+    const SCRIPTS: usize = 20;
+    let Some(cassandra) = Cassandra::shared() else { return };
+    let store = migrated(cassandra);
+    seed(&store, SCRIPTS).await;
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let warm = async |more: &[&str]| {
+        let mut command = tokio::process::Command::new(PROGRAM);
+        command.args(["serve", "--warm-only", "--json", "--store", &store, "--data"]).arg(&data).args(more);
+        let output = command.env(KEY.0, KEY.1).output().await.unwrap();
+        // The first line is the result; a failure follows it.
+        let said = String::from_utf8(output.stdout).unwrap();
+        let said: serde_json::Value = serde_json::from_str(said.lines().next().unwrap_or_default()).unwrap();
+        (output.status.code(), said)
+    };
+    let (ended, said) = warm(&[]).await;
+    assert_eq!(
+        (ended, &said["compiled"], &said["ready"]),
+        (Some(0), &(SCRIPTS - 1).into(), &true.into()),
+        "{said}"
+    );
+    let failed = said["failed"].as_array().unwrap();
+    assert_eq!((failed.len(), failed[0]["script"].as_str()), (1, Some("seed/s0")), "{said}");
+    // The delivery pipeline is stopped when more are broken than may be.
+    let (ended, said) = warm(&["--set", "node.broken_percent=0"]).await;
+    assert_eq!((ended, &said["compiled"]), (Some(1), &0.into()), "{said}");
+    let server = server(&store, "after", &[]);
+    until("it is ready", PATIENCE, async || {
+        server.client().ready().await.is_ok_and(|health| health.ready).then_some(())
+    })
+    .await;
+    assert_eq!(metric(&server, "callboard_events_total{event=\"unit_recompiled\"}").await, 0.0);
+    assert_eq!(server.client().nodes().await.unwrap().items.len(), 1, "the warmer was no node");
+    assert_eq!(Device::of(&server.device).get("/seed/s7").await.body, "script 7");
+}

@@ -15,20 +15,18 @@ const KEY: (&str, &str) =
 /// These tests count no calls.
 const LIMITS: &str = "[endpoint.limits]\nrate = \"50000/s\"\nburst = 50_000";
 
-/// Sets up a keyspace.
-///
-/// # Panics
-/// It cannot be set up.
-pub fn migrate(store: &str, replication: &str) {
+/// Sets up a keyspace, or tells what the program said.
+pub fn set_up(store: &str, replication: &str, settings: &[&str]) -> Result<(), String> {
     let replication = format!("store.replication={replication}");
     // Machines that test are slow at times to make tables.
-    let settings =
-        ["--set", "store.timeout=20s", "--set", "store.connect_timeout=20s", "--set", &replication];
+    let all = ["store.timeout=20s", "store.connect_timeout=20s", &replication];
     let mut command = Command::new(PROGRAM);
-    command.args(["store", "migrate", "--store", store]).args(settings).env(KEY.0, KEY.1);
-    let migrated = command.output().expect("the program starts");
-    let said = String::from_utf8_lossy(&migrated.stderr);
-    assert!(migrated.status.success(), "{}: {said}", migrated.status);
+    command.args(["store", "migrate", "--store", store]).env(KEY.0, KEY.1);
+    for setting in all.into_iter().chain(settings.iter().copied()) {
+        command.args(["--set", setting]);
+    }
+    let done = command.output().expect("the program starts");
+    if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
 }
 
 /// Starts a server on a shared store.

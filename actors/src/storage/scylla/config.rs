@@ -35,7 +35,7 @@ pub struct CqlConfig {
     pub datacenter: Option<String>,
     /// The bound on one request.
     pub timeout: Duration,
-    /// The bound on connecting.
+    /// The bound on connecting; twice that beside nodes that are silent.
     pub connect_timeout: Duration,
 }
 
