@@ -189,6 +189,13 @@ events! {
         /// By whom.
         by: &'a str
     } = "quarantine lifted", warn;
+    /// Another node of the fleet has this one's name; the others see only one of the two.
+    NodeNameTaken {
+        /// The name.
+        node: &'a str,
+        /// Where the other one's admin door is.
+        admin: &'a str
+    } = "node name taken", error;
     /// The node takes no calls any more.
     NodeDrained {
         /// Its name.

@@ -5,6 +5,7 @@
 //! Not here: how one node speaks to another (the server's, behind [`Peers`]), the watch of the store (`watch`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::controller::{Controller, StandingOf};
 use crate::error::StoreError;
+use crate::events::Event;
 use crate::storage::{Change, Head, NodeRow, Store};
 use crate::who::unix_ms;
 
@@ -65,6 +67,7 @@ pub struct Fleet {
     others: ArcSwap<Vec<NodeRow>>,
     peers: Arc<dyn Peers>,
     hints: Arc<Semaphore>,
+    has_twin: AtomicBool,
 }
 
 impl std::fmt::Debug for Fleet {
@@ -76,7 +79,7 @@ impl std::fmt::Debug for Fleet {
 impl Fleet {
     pub(crate) fn new(me: NodeRow, peers: Arc<dyn Peers>) -> Self {
         let hints = Arc::new(Semaphore::new(HINTS_MAX));
-        Self { me, others: ArcSwap::default(), peers, hints }
+        Self { me, others: ArcSwap::default(), peers, hints, has_twin: AtomicBool::new(false) }
     }
 
     /// This node.
@@ -91,12 +94,21 @@ impl Fleet {
 
     /// Makes this node known, if it has a door, and looks who else is there.
     pub(crate) async fn beat(&self, store: &dyn Store) -> Result<(), StoreError> {
+        // Read first: one's own row would hide that of another of the same name.
+        let mut others = store.nodes().await?;
+        let twin = |node: &&NodeRow| {
+            node.name == self.me.name && node.started_ms != self.me.started_ms && node.admin != self.me.admin
+        };
+        if let Some(twin) = others.iter().find(twin)
+            && !self.has_twin.swap(true, Ordering::Relaxed)
+        {
+            Event::NodeNameTaken { node: &self.me.name, admin: &twin.admin }.tell();
+        }
+        others.retain(|node| node.name != self.me.name);
+        self.others.store(Arc::new(others));
         if !self.me.admin.is_empty() {
             store.put_node(&self.me(), KNOWN).await?;
         }
-        let mut others = store.nodes().await?;
-        others.retain(|node| node.name != self.me.name);
-        self.others.store(Arc::new(others));
         Ok(())
     }
 

@@ -140,7 +140,8 @@ impl Shared {
         self.tokens.load(Ordering::Acquire)
     }
 
-    pub(crate) fn count_tokens(&self) {
+    /// Counts a change of tokens.
+    pub fn count_tokens(&self) {
         self.tokens.fetch_add(1, Ordering::AcqRel);
     }
 }

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use api::{ClientError, DeployAnswer, SwitchRequest, SwitchState};
+use api::{ClientError, DeployAnswer, Role, SwitchRequest, SwitchState, TokenMade, TokenRequest};
 use tests::cassandra::Cassandra;
 use tests::device::Device;
 use tests::server::{Options, Server};
@@ -95,10 +95,29 @@ async fn what_is_done_on_one_node_holds_on_the_other_and_a_store_that_is_away_ta
     let Some(fleet) = Fleet::start() else { return };
     follows(&fleet).await;
     let served = "from two";
+    let tokens = [made_on(&fleet.one).await, made_on(&fleet.one).await];
+    let [kept, revoked] = &tokens;
+    fleet.two.client_with(&revoked.secret).whoami().await.expect("it is known on the other node");
+    fleet.one.client().revoke_token(&revoked.token.id).await.unwrap();
+    // Nobody shows either of them meanwhile: nodes learn of tokens without being asked.
+    tokio::time::sleep(FOLLOWS + MARGIN).await;
     fleet.cassandra.kill();
+    for (name, server) in fleet.both() {
+        let who = server.client_with(&kept.secret).whoami().await;
+        assert_eq!(who.expect(name).role, Role::Operator);
+        match server.client_with(&revoked.secret).whoami().await {
+            Err(ClientError::Problem(problem)) => assert_eq!(problem.code, "auth.invalid", "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
     while_away(&fleet, served).await;
     fleet.cassandra.restart();
     after_it_is_back(&fleet).await;
+}
+
+async fn made_on(server: &Server) -> TokenMade {
+    let wanted = TokenRequest { role: Role::Operator, team: None, note: "a test".to_owned(), expires: None };
+    server.client().create_token(&wanted).await.unwrap()
 }
 
 async fn follows(fleet: &Fleet) {

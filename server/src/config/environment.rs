@@ -12,8 +12,13 @@ use super::settings::{Origin, Settings};
 const PREFIX: &str = "CALLBOARD_";
 
 /// Variables that begin like a section and are no settings.
-const OTHERS: [&str; 4] =
-    ["CALLBOARD_DEVICE_URL", "CALLBOARD_ADMIN_TOKEN", "CALLBOARD_SIGNING_KEY", "CALLBOARD_CLIENT_KEY"];
+const OTHERS: [&str; 5] = [
+    "CALLBOARD_DEVICE_URL",
+    "CALLBOARD_ADMIN_TOKEN",
+    "CALLBOARD_SIGNING_KEY",
+    "CALLBOARD_SIGNING_KEYS_OLDER",
+    "CALLBOARD_CLIENT_KEY",
+];
 
 /// Reads the environment into the settings.
 pub(super) fn read(environment: &[(String, String)], settings: &mut Settings, faults: &mut Vec<Fault>) {

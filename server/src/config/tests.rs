@@ -227,6 +227,11 @@ fn nodes_that_share_a_store_need_a_key_that_was_given() {
     assert!(error.to_string().starts_with("nodes that share a store need one signing key"), "{error}");
     let config = load("store.serial = \"serial\"\nsigning.key_file = \"k\"", &[], &store).unwrap();
     assert_eq!(config.signing, SigningSource::Given("k".into()));
+    let (key, older) = ("0a".repeat(32), format!("{}, {}", "0b".repeat(32), "0c".repeat(32)));
+    let variables = [(SIGNING_KEY_VARIABLE, &*key), (OLDER_KEYS_VARIABLE, &*older)];
+    let rotating = load("", &variables, &store).unwrap();
+    assert_eq!(rotating.signing.key().unwrap(), [0x0a; 32]);
+    assert_eq!(rotating.older_keys.keys().unwrap(), [[0x0b; 32], [0x0c; 32]]);
     match &config.store {
         StoreConfig::Cql(cql) => assert_eq!(cql.to_string(), "cql://a:9042,b:1/callboard"),
         StoreConfig::Embedded => panic!("a shared store was asked for"),

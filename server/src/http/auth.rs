@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use actors::error::StoreError;
 use actors::node::{Node, Shared};
-use actors::storage::{Store, TokenRow};
+use actors::storage::{Change, Store, TokenRow};
 use actors::who::{Who, unix_ms};
 use api::Role;
 use quotas::scope::TeamName;
@@ -34,6 +34,8 @@ const TOKEN_MAX: usize = 4_096;
 const CONFIGURED: &str = "admin";
 /// How old what was read from the store may become.
 const FRESH: Duration = Duration::from_secs(5);
+/// How often is looked whether tokens changed.
+const FOLLOW: Duration = Duration::from_millis(500);
 /// How long a request waits for the store to say which tokens there are.
 const STORE_WAIT: Duration = Duration::from_secs(1);
 
@@ -218,6 +220,7 @@ impl Tokens {
         let audit = who.entry("token.create", format_args!("token:{}", row.id), Some(row.note.clone()));
         self.store.put_token(&row, &audit).await.map_err(AuthError::Store)?;
         self.learn(row.clone());
+        self.tell();
         Ok((row, Secret::new(text.as_str().to_owned())))
     }
 
@@ -233,8 +236,27 @@ impl Tokens {
             let audit = who.entry("token.revoke", format_args!("token:{id}"), Some(revoked.note.clone()));
             self.store.put_token(&revoked, &audit).await?;
             self.learn(revoked.clone());
+            self.tell();
         }
         Ok(Some(revoked))
+    }
+
+    /// Reads the tokens again whenever they changed, so that a revoked one ends soon whether or not somebody shows
+    /// it, and what this node keeps nearby of them is what the store has. Never ends.
+    pub async fn follow(&self) {
+        loop {
+            tokio::time::sleep(FOLLOW).await;
+            let changed = self.shared.tokens_changed();
+            let is_known = {
+                let known = self.known();
+                known.read && known.asked.is_some_and(|(_, seen)| seen == changed)
+            };
+            if !is_known {
+                let _reading = self.reading.lock().await;
+                // A store that does not answer is asked again.
+                let _ = tokio::time::timeout(STORE_WAIT, self.read()).await;
+            }
+        }
     }
 
     fn is_configured(&self, presented: &str) -> bool {
@@ -302,6 +324,12 @@ impl Tokens {
         let mut rows = (*known.rows).clone();
         rows.insert(row.id.clone(), row);
         known.rows = Arc::new(rows);
+    }
+
+    /// Tells the other nodes, and has the change read here too.
+    fn tell(&self) {
+        self.shared.fleet.hint(Change::Tokens);
+        self.shared.count_tokens();
     }
 
     fn rows(&self) -> Arc<HashMap<String, TokenRow>> {

@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::doors::Doors;
 use super::warden::Told;
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, Origin, StoreConfig};
 use crate::http::auth::Tokens;
 use crate::http::device::DeviceDoor;
 use crate::http::fleet::{FleetTokens, HttpPeers};
@@ -54,14 +54,20 @@ async fn serve(config: Config, doors: Doors) -> anyhow::Result<()> {
     let store = open(&config).await?;
     let older = config.older_keys.keys()?;
     let fleet = Arc::new(FleetTokens::of(&config.signing.key()?, &older));
-    let admin = admin_url(&config, doors.admin.local_addr()?);
+    let bound = doors.admin.local_addr()?;
+    let (admin, name) = (admin_url(&config, bound), name(&config, bound));
     let peers = Arc::new(HttpPeers::new(&fleet));
-    let node = Node::start(NodeConfig { admin, peers, ..node_config(&config)? }, store).await?;
+    let node = Node::start(NodeConfig { name, admin, peers, ..node_config(&config)? }, store).await?;
     let (tokens, made) = Tokens::bootstrap(&node, config.admin_token.as_ref()).await?;
     if let Some(token) = made {
         tell(&Told::Token(token.reveal().to_owned()))?;
     }
-    let admin_door = AdminDoor::new(node.clone(), config.clone(), Arc::new(tokens), fleet);
+    let tokens = Arc::new(tokens);
+    actix_rt::spawn({
+        let tokens = Arc::clone(&tokens);
+        async move { tokens.follow().await }
+    });
+    let admin_door = AdminDoor::new(node.clone(), config.clone(), tokens, fleet);
     let (device_closing, admin_closing) = (Closing::default(), Closing::default());
     let admin = admin::serve(doors.admin, admin_door, &config, admin_closing.clone())?;
     let device_door = DeviceDoor::new(node.clone(), config.clone(), device_closing.clone());
@@ -116,6 +122,16 @@ fn tell(told: &Told) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", told.line())?;
     out.flush()
+}
+
+/// The node's name: in a fleet one that no other has on the same machine, unless somebody chose it.
+fn name(config: &Config, bound: SocketAddr) -> String {
+    let name = &config.node.name;
+    let is_chosen = config.settings.origin("node.name") != Origin::Default;
+    match config.store {
+        StoreConfig::Cql(_) if !is_chosen => format!("{name}:{}", bound.port()),
+        _ => name.clone(),
+    }
 }
 
 /// Where the other nodes find this one's admin door.

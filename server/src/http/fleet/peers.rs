@@ -64,6 +64,9 @@ impl Peers for HttpPeers {
 fn said(answer: Result<api::client::Raw, api::ClientError>) -> Result<bytes::Bytes, String> {
     match answer {
         Ok(answer) if answer.status.is_success() => Ok(answer.body),
+        Ok(answer) if answer.status == http::StatusCode::UNAUTHORIZED => {
+            Err("it does not know this node: it has another signing key".to_owned())
+        }
         Ok(answer) => Err(format!("it answers {}", answer.status)),
         Err(error) => Err(error.to_string()),
     }
