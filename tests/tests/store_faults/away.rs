@@ -39,7 +39,7 @@ async fn devices_do_not_notice_a_store_that_is_killed_paused_slow_or_cut_off() {
     deploy(&one, "tv/work", "calm").await.unwrap();
     answers(&two, "tv/home", "calm", FOLLOWS).await;
     answers(&two, "tv/work", "calm", FOLLOWS).await;
-    stage.passes_through_the_wire(&one);
+    stage.passes_through_the_wire(&one).await;
     let load = Load::on(&[&one, &two], "/tv/home", "calm");
     // The first calls load what later ones find.
     load.next_phase(CALLS / 2).await;
@@ -90,8 +90,8 @@ impl Called<'_> {
         }
         println!("{fault}: all is well {:?} after its end", began.elapsed());
         self.same_as_calm(&format!("after it was {fault}"), &self.load.next_phase(CALLS).await);
-        self.stage.passes_through_the_wire(&self.one);
-        self.stage.passes_through_the_wire(&self.two);
+        self.stage.passes_through_the_wire(&self.one).await;
+        self.stage.passes_through_the_wire(&self.two).await;
     }
 
     /// A wire that is cut for so long that the driver gives up its connections and tries new ones, which hang.

@@ -91,7 +91,7 @@ async fn a_server_starts_without_the_store_and_serves_what_it_served() {
     for id in &ids[3..] {
         assert_eq!(&answer(&server, id).await, id);
     }
-    stage.passes_through_the_wire(&server);
+    stage.passes_through_the_wire(&server).await;
 }
 
 /// The age in `compared with the store 123 ms ago`.

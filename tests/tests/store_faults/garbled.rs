@@ -55,7 +55,7 @@ async fn a_garbled_row_harms_only_what_it_is_about() {
     scripts(&stage, &one, &two).await;
     others(&stage, &one, &two, &tokens).await;
     changes(&one, &two).await;
-    stage.passes_through_the_wire(&two);
+    stage.passes_through_the_wire(&two).await;
 }
 
 /// Garbles a row of each table.

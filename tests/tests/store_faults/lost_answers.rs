@@ -15,7 +15,7 @@ async fn a_deploy_whose_answer_is_lost_is_there_once_and_reported_as_it_is() {
     let stage = Stage::on(cassandra);
     let server = stage.server("one", &[]);
     deploy(&server, "tv/home", "first").await.unwrap();
-    stage.passes_through_the_wire(&server);
+    stage.passes_through_the_wire(&server).await;
     let once = |message: &str, history: &[api::Revision]| {
         assert_eq!(history.iter().filter(|revision| revision.message == message).count(), 1, "{history:?}");
     };
@@ -89,5 +89,5 @@ async fn a_deploy_whose_answer_is_lost_is_there_once_and_reported_as_it_is() {
     let took = answers(&server, "tv/home", "without a key", FOLLOWS * 2).await;
     println!("without a key: {problem}; served {took:?} later");
     once("without a key", &history(&server, "tv/home").await);
-    stage.passes_through_the_wire(&server);
+    stage.passes_through_the_wire(&server).await;
 }
