@@ -7,7 +7,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -63,8 +62,8 @@ impl Mirror {
 
     /// The same for who cannot wait.
     fn remember_later(&self, keep: Keep) {
-        let queue = self.queue.clone();
-        if let Err(mpsc::error::TrySendError::Full(keep)) = queue.clone().try_send(keep) {
+        if let Err(mpsc::error::TrySendError::Full(keep)) = self.queue.try_send(keep) {
+            let queue = self.queue.clone();
             tokio::spawn(async move { queue.send(keep).await });
         }
     }
@@ -72,7 +71,7 @@ impl Mirror {
 
 /// Writes what is to be kept, as much at one time as has come.
 async fn write(local: Embedded, mut queue: mpsc::Receiver<Keep>) {
-    let failed = AtomicBool::new(false);
+    let mut failed = false;
     while let Some(first) = queue.recv().await {
         let mut size = first.size();
         let mut batch = vec![first];
@@ -83,8 +82,10 @@ async fn write(local: Embedded, mut queue: mpsc::Receiver<Keep>) {
             batch.push(next);
         }
         match local.keep(batch).await {
-            Ok(()) => failed.store(false, Ordering::Relaxed),
-            Err(error) if !failed.swap(true, Ordering::Relaxed) => {
+            Ok(()) => failed = false,
+            // Told once, until it is well again.
+            Err(error) if !failed => {
+                failed = true;
                 Event::MirrorFailed { code: error.code(), detail: &error.to_string() }.tell();
             }
             Err(_) => {}
@@ -110,11 +111,7 @@ impl Store for Mirror {
         if let Ok(Some(bytes)) = self.local.content(kind, key).await {
             return Ok(Some(bytes));
         }
-        let found = self.store.content(kind, key).await?;
-        if let Some(bytes) = &found {
-            self.remember(Keep::Content(kind.clone(), key, bytes.clone())).await;
-        }
-        Ok(found)
+        self.refetch(kind, key).await
     }
 
     async fn refetch(&self, kind: &ContentKind, key: ContentHash) -> Result<Option<Bytes>, StoreError> {

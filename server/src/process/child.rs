@@ -149,11 +149,10 @@ fn admin_url(config: &Config, bound: SocketAddr) -> String {
 }
 
 async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    let opened = match &config.store {
-        StoreConfig::Embedded => Embedded::open(&config.data).await.map(|store| Arc::new(store) as _),
-        StoreConfig::Cql(cql) => mirrored(cql, &config.data).await,
-    };
-    opened.map_err(coded)
+    match &config.store {
+        StoreConfig::Embedded => open_shared(config).await,
+        StoreConfig::Cql(cql) => mirrored(cql, &config.data).await.map_err(coded),
+    }
 }
 
 /// The store itself, without a mirror: for who does not serve.
