@@ -50,13 +50,16 @@ async fn with_a_majority_deploys_go_on_and_without_one_they_fail_while_serving_g
         let (failed, took) = pair.deploy_until_taken(at, GOES_ON + MARGIN).await;
         println!("server {at} deploys {took:?} after one node was killed, {failed} failed before");
     }
+    // Until the others count it as down, what a coordinator asks of the dead node costs it the whole timeout.
+    let missed = async || cluster.is_missed(2).then_some(());
+    let (_, took) = until("the others count the killed node as down", BACK, missed).await;
+    println!("{took:?} later the others count it as down");
     let mut failed = 0;
     for number in 0..20 {
         failed += usize::from(pair.deploy(number % 2).await.is_err());
     }
     println!("of 20 deploys on two nodes of three {failed} failed");
-    // Until the others count it as down, a read may still wait for the dead one.
-    assert!(failed <= 10, "{failed} of 20 deploys failed");
+    assert!(failed <= 2, "{failed} of 20 deploys failed");
     pair.both_serve_the_newest(BACK).await;
     cluster.nodes[2].restart();
     cluster.wait_until_whole();
