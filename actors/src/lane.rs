@@ -9,6 +9,7 @@ mod actor;
 mod call;
 mod refusals;
 mod registry;
+mod slow;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -20,9 +21,12 @@ use actix::prelude::SendError;
 use actix::{Actor, Addr};
 use arc_swap::Guard;
 use quotas::admission::{self, Ask, Verdict};
+use quotas::memory::Hold;
 use quotas::refusal::Refusal;
 use quotas::scope::{ClassName, EndpointId};
+use quotas::track::Held;
 use quotas::units::Moment;
+use runtime::error::Failure;
 use runtime::fuel::now_nanos;
 use runtime::run::{Cost, Outcome};
 use runtime::unit::Unit;
@@ -30,11 +34,13 @@ use tokio::sync::oneshot;
 
 pub use self::actor::LaneActor;
 pub use self::call::{Admitted, Answered, CallFailure, Incoming};
+pub(crate) use self::call::Begun;
 pub use self::refusals::Decision;
 use self::refusals::Decisions;
 pub use self::registry::LaneRegistry;
+pub use self::slow::SlowLanes;
 use crate::endpoint::{Begin, Busy, Endpoint, Waiting};
-use crate::events;
+use crate::events::{self, Event};
 use crate::metrics::LaneStats;
 use crate::node::Node;
 use crate::routes::{EndpointEntry, Routes};
@@ -131,7 +137,10 @@ impl Lane {
             self.0.stats.borrow_mut().refused(&entry.id, "switch.observed");
         }
         match admission::admit(&ask, now, unix_ms()) {
-            Verdict::Admitted(permit) => Ok(Admitted { permit, warning: ask.rate_policy(now) }),
+            Verdict::Admitted(permit) => {
+                let memory = Arc::new(Hold::new(&entry.guard.team.memory, &shared.node.memory));
+                Ok(Admitted { permit, memory, warning: ask.rate_policy(now) })
+            }
             Verdict::Refused(refusal) => {
                 self.0.stats.borrow_mut().refused(&entry.id, refusal.code.as_str());
                 Err(refusal)
@@ -142,10 +151,17 @@ impl Lane {
     /// Runs a call that was let in.
     pub async fn run(&self, entry: &Arc<EndpointEntry>, admitted: Admitted, incoming: Incoming) -> Answered {
         let started = Instant::now();
-        let Admitted { permit, warning } = admitted;
+        let Admitted { permit, memory, warning } = admitted;
         let request_id = Arc::clone(&incoming.request_id);
-        let (result, cost) = match self.attempt(entry, incoming).await {
+        let pace = entry.guard.track.pace();
+        let begun = Begun { since: now_nanos(), memory: Arc::clone(&memory) };
+        let outcome = match self.0.node.shared().slow.of(pace) {
+            Some(slow) => slow.run(entry, incoming, begun).await,
+            None => self.attempt(entry, incoming, begun).await,
+        };
+        let (result, cost) = match outcome {
             Ok(outcome) => {
+                self.keep_pace(entry, &outcome);
                 if self.0.stats.borrow_mut().may_log(&entry.id, outcome.log.len(), unix_ms()) {
                     events::script_said(
                         &entry.id,
@@ -175,7 +191,11 @@ impl Lane {
         {
             events::call_failed(&entry.id, entry.revision, &request_id, failure);
         }
-        Answered { result, revision: entry.revision, cost, permit, warning }
+        if let Ok(answer) = &result {
+            // It is there already, and is given away as soon as the device takes it.
+            let _ = memory.took(answer.body.len() as u64);
+        }
+        Answered { result, revision: entry.revision, cost, kept: (permit, memory), warning }
     }
 
     /// Lets a call in and runs it.
@@ -202,7 +222,23 @@ impl Lane {
         });
     }
 
-    async fn attempt(&self, entry: &Arc<EndpointEntry>, incoming: Incoming) -> Result<Outcome, CallFailure> {
+    /// Moves the endpoint to other threads where what the call did asks for it.
+    fn keep_pace(&self, entry: &EndpointEntry, outcome: &Outcome) {
+        let Cost { longest_gap: piece, fuel, .. } = outcome.cost;
+        let ended_well = !matches!(outcome.result, Err(Failure::Stopped { .. } | Failure::Engine));
+        let held = Held { piece, fuel, ended_well };
+        let (track, now) = (&entry.guard.track, Moment::from_nanos(now_nanos()));
+        if let Some(pace) = track.ran(entry.revision, held, &self.0.node.shared().paces, now) {
+            Event::EndpointMoved { endpoint: &entry.id, revision: entry.revision, pace: pace.as_str() }.tell();
+        }
+    }
+
+    async fn attempt(
+        &self,
+        entry: &Arc<EndpointEntry>,
+        incoming: Incoming,
+        begun: Begun,
+    ) -> Result<Outcome, CallFailure> {
         let Incoming { request, class, request_id, hops, .. } = incoming;
         let mut unit = self.cold(entry).await?;
         let (answer, answered) = oneshot::channel();
@@ -213,6 +249,7 @@ impl Lane {
             class,
             request_id,
             hops,
+            begun,
             answer,
             busy: None,
         };

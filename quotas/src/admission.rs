@@ -1,8 +1,8 @@
 //! Admission: may this call start now, and if not, why.
 //!
 //! Invariant: rules are asked in a fixed order and the first that refuses is the one named: 1 switches ·
-//! 2 quarantine · 3 the node's condition · 4 rates: class, client, endpoint, team · 5 calls alive: endpoint,
-//! team, node. All are asked before any is charged, and a refused call spends nothing.
+//! 2 quarantine · 3 the node's condition · 4 rates: class, client, endpoint, team · 5 memory: team, node · 6 calls
+//! alive: endpoint, team, node. All are asked before any is charged, and a refused call spends nothing.
 //! Not here: reading clocks, counting fuel, HTTP status codes, publishing the board.
 //!
 //! **Asked, then charged, by many threads.** Two calls may both be told yes where one place is left. So the
@@ -20,9 +20,9 @@ use crate::guards::{Condition, EndpointGuard, NodeGuard, tightest};
 use crate::quarantine::Quarantine;
 use crate::rate::{Bucket, Wait};
 use crate::refusal::{RatePolicy, Refusal, RefusalCode};
-use crate::scope::{ClassName, RevisionNumber, Scope};
+use crate::scope::{ClassName, RevisionNumber, Scope, TeamName};
 use crate::switches::{Board, CallFacts, Switch};
-use crate::units::{Amount, Moment};
+use crate::units::{Amount, Bytes, Moment};
 
 /// When to come back to a node that is pressed or draining.
 const NODE_BACK_AFTER: Duration = Duration::from_secs(1);
@@ -80,6 +80,12 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
     let rates = ask.rates();
     for rate in rates.asked() {
         rate.bucket.ask(now).map_err(|wait| too_fast(ask, rate, wait, now, unix_ms))?;
+    }
+    for (rule, scope, ledger) in [
+        ("memory.team", Some(&ask.endpoint.team.name), &ask.endpoint.team.memory),
+        ("memory.node", None, &ask.node.memory),
+    ] {
+        ledger.ask().map_err(|full| too_much(rule, scope, full))?;
     }
     let (endpoint, team) = (&ask.endpoint.gate, &ask.endpoint.team.gate);
     for (kind, gate) in
@@ -239,6 +245,17 @@ fn too_many(ask: &Ask<'_>, kind: GateKind, full: Full) -> Box<Refusal> {
         observed: Some(Amount::Calls(u64::from(full.in_flight))),
         retry_after: Some(GATE_BACK_AFTER),
         ..Refusal::new(RefusalCode::ConcurrencyExceeded, rule, scope)
+    })
+}
+
+#[cold]
+fn too_much(rule: &'static str, team: Option<&TeamName>, (limit, held): (Bytes, Bytes)) -> Box<Refusal> {
+    let scope = team.map_or(Scope::All, |team| Scope::Team(team.clone()));
+    Box::new(Refusal {
+        limit: Some(Amount::Bytes(limit)),
+        observed: Some(Amount::Bytes(held)),
+        retry_after: Some(GATE_BACK_AFTER),
+        ..Refusal::new(RefusalCode::MemoryExceeded, rule, scope)
     })
 }
 

@@ -12,10 +12,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::client_keys::ClientKeys;
 use crate::concurrency::Gate;
 use crate::limits::{EndpointLimits, Policy};
+use crate::memory::Ledger;
 use crate::quarantine::QuarantineCell;
 use crate::rate::{Limiter, Quota};
 use crate::refusal::RatePolicy;
 use crate::scope::{ClassName, EndpointId, TeamName};
+use crate::track::Track;
 use crate::units::Moment;
 
 /// What is counted for one endpoint.
@@ -31,6 +33,8 @@ pub struct EndpointGuard {
     pub gate: Arc<Gate>,
     /// Whether it is set aside.
     pub quarantine: QuarantineCell,
+    /// On which threads it runs.
+    pub track: Track,
 }
 
 /// What is counted for one team.
@@ -42,6 +46,8 @@ pub struct TeamGuard {
     pub limiter: Limiter,
     /// The calls alive of all its endpoints.
     pub gate: Arc<Gate>,
+    /// The memory that they hold.
+    pub memory: Arc<Ledger>,
 }
 
 /// What is counted for a node. A cheap handle: its clones count together.
@@ -49,6 +55,8 @@ pub struct TeamGuard {
 pub struct NodeGuard {
     /// All calls alive.
     pub gate: Arc<Gate>,
+    /// The memory that they hold.
+    pub memory: Arc<Ledger>,
     /// The rates of its clients.
     pub clients: Arc<ClientKeys>,
     classes: Arc<HashMap<ClassName, Arc<Limiter>>>,
@@ -75,6 +83,7 @@ impl EndpointGuard {
             limiter: Limiter::new(quota(limits)),
             gate: Arc::new(Gate::new(limits.concurrency)),
             quarantine: QuarantineCell::default(),
+            track: Track::default(),
         }
     }
 
@@ -98,6 +107,7 @@ impl TeamGuard {
             name,
             limiter: Limiter::new(team_quota(policy)),
             gate: Arc::new(Gate::new(policy.team_concurrency)),
+            memory: Arc::new(Ledger::new(policy.node_memory).half()),
         }
     }
 
@@ -116,6 +126,7 @@ impl NodeGuard {
             classes.iter().map(|(name, quota)| (name.clone(), Arc::new(Limiter::new(*quota)))).collect();
         Self {
             gate: Arc::new(Gate::new(policy.node_concurrency)),
+            memory: Arc::new(Ledger::new(policy.node_memory)),
             clients: Arc::new(ClientKeys::new(client_quota(policy), secret)),
             classes: Arc::new(classes),
             condition: Arc::new(AtomicU8::new(Condition::Open as u8)),

@@ -74,7 +74,7 @@ fn a_call_that_was_let_in_before_a_kill_does_not_begin_after_it() {
         let answered = lane.run(entry, admitted, incoming("/hello", Vec::new(), b"c")).await;
         assert_eq!(answered.result.unwrap_err().code(), "switch.off");
         assert_eq!(node.shared().node.gate.in_flight(), 1);
-        drop(answered.permit);
+        drop(answered.kept);
         assert_eq!(node.shared().node.gate.in_flight(), 0);
         let refusal = *lane.admit(entry, None, b"c").unwrap_err();
         lane.remember("d1".to_owned(), &entry.id, refusal.clone());

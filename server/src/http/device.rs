@@ -118,7 +118,7 @@ async fn serve_call(
         thread.lane.remember(decision, &entry.id, *refusal);
         Box::new(response)
     })?;
-    let body = body::read(req, payload, &entry.limits.allowance, &thread.config.timeouts);
+    let body = body::read(req, payload, &entry.limits.allowance, &thread.config.timeouts, admitted.memory());
     let body = body.await.map_err(|problem| told(*problem))?;
     let class = class.map(|class| class.as_str().into());
     let incoming = Incoming {
