@@ -1,7 +1,8 @@
 //! Quotas: who may run, how much, and why not.
 //!
-//! Read in this order: `units` and `scope` name things, `limits` says how much of them, `rate`, `client_keys`,
-//! `concurrency` and `memory` count, `switches` and `quarantine` turn off, `track` sets apart, `guards` holds what is counted for whom,
+//! Read in this order: `units` and `scope` name things, `limits` says how much of them; `rate`, `client_keys`,
+//! `concurrency` and `memory` count; `switches` and `quarantine` turn off, `track` sets apart, `priority` and
+//! `pressure` say which calls a node with too much to do gives up; `guards` holds what is counted for whom,
 //! `admission` asks all of them, and `refusal` is its answer when it is no.
 //!
 //! Invariant: everything here is a synchronous decision over values that were handed in; the time is an
@@ -33,3 +34,7 @@ pub mod guards;
 pub mod admission;
 
 pub mod refusal;
+
+pub mod priority;
+
+pub mod pressure;

@@ -93,7 +93,7 @@ fn methods(value: &Value<'_>) -> Vec<Method> {
 fn priority(value: &Value<'_>) -> Option<Priority> {
     let text = value.text()?;
     let known = Priority::ALL.map(Priority::as_str);
-    let priority = Priority::ALL.into_iter().find(|priority| priority.as_str() == text);
+    let priority = Priority::from_name(text);
     if priority.is_none() {
         let hint = nearest(text, &known).map(|nearest| format!("did you mean `{nearest}`?"));
         let message = format!("`{text}` is not a priority; there are {}", known.join(", "));
