@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
+use futures_util::future::Either;
 use quotas::refusal::Refusal;
 use quotas::scope::ClassName;
 use runtime::fuel::now_nanos;
@@ -22,7 +23,7 @@ use runtime::run::{self, Outcome};
 use runtime::unit::Unit;
 use tokio::sync::oneshot;
 
-use crate::lane::{Begun, Lane};
+use crate::lane::{Begun, InTurn, Lane};
 use crate::routes::EndpointEntry;
 
 /// An actor without calls for so long stops.
@@ -136,6 +137,14 @@ impl Handler<Begin> for Endpoint {
 async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
     let Waiting { entry, request, class, request_id, hops, begun, mut answer, busy, .. } = call;
     let mut allowance = entry.limits.allowance;
+    let turn = match lane.queue(&entry) {
+        Some(queue) => tokio::select! {
+            // When its time is over before it begins, it is told so below.
+            turn = tokio::time::timeout(allowance.deadline, queue.turn()) => turn.ok(),
+            () = answer.closed() => return,
+        },
+        None => None,
+    };
     // Its time began when it was let in, and not when a thread had time for it.
     let waited = Duration::from_nanos(now_nanos().saturating_sub(begun.since));
     allowance.deadline = allowance.deadline.saturating_sub(waited);
@@ -164,11 +173,17 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
     // in, it would not hear of.
     let outcome = match lane.switched_off(&entry, class.as_ref()) {
         Some(refusal) => Err(refusal),
-        None => tokio::select! {
-            biased;
-            outcome = call => Ok(outcome),
-            () = answer.closed() => return,
-        },
+        None => {
+            let call = match turn {
+                Some(turn) => Either::Left(InTurn::new(turn, call)),
+                None => Either::Right(call),
+            };
+            tokio::select! {
+                biased;
+                outcome = call => Ok(outcome),
+                () = answer.closed() => return,
+            }
+        }
     };
     drop(busy);
     // Nobody waits any more: there is nobody to tell.

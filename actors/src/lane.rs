@@ -7,6 +7,8 @@
 
 mod actor;
 mod call;
+mod pressure;
+mod queue;
 mod refusals;
 mod registry;
 mod slow;
@@ -22,9 +24,11 @@ use actix::{Actor, Addr};
 use arc_swap::Guard;
 use quotas::admission::{self, Ask, Verdict};
 use quotas::memory::Hold;
+use quotas::pressure::shares::Shares;
+use quotas::priority::Priority;
 use quotas::refusal::Refusal;
-use quotas::scope::{ClassName, EndpointId};
-use quotas::track::Held;
+use quotas::scope::{ClassName, EndpointId, TeamName};
+use quotas::track::{Held, Pace};
 use quotas::units::Moment;
 use runtime::error::Failure;
 use runtime::fuel::now_nanos;
@@ -33,11 +37,15 @@ use runtime::unit::Unit;
 use tokio::sync::oneshot;
 
 pub use self::actor::LaneActor;
-pub use self::call::{Admitted, Answered, CallFailure, Incoming};
 pub(crate) use self::call::Begun;
+pub use self::call::{Admitted, Answered, CallFailure, Incoming};
+use self::pressure::Kind;
+pub use self::pressure::LanePressure;
+pub(crate) use self::queue::{InTurn, Queue};
 pub use self::refusals::Decision;
 use self::refusals::Decisions;
 pub use self::registry::LaneRegistry;
+use self::slow::SlowLane;
 pub use self::slow::SlowLanes;
 use crate::endpoint::{Begin, Busy, Endpoint, Waiting};
 use crate::events::{self, Event};
@@ -63,6 +71,11 @@ struct Inner {
     waiting: RefCell<HashMap<u64, Waiting>>,
     tickets: Cell<u64>,
     stats: RefCell<LaneStats>,
+    pressure: Arc<LanePressure>,
+    /// Who waits to begin, on a slow thread.
+    queue: Option<Queue>,
+    /// What teams used of late: of this thread, and of the slow ones.
+    shares: [RefCell<Shares<TeamName>>; 2],
     decisions: RefCell<Decisions>,
 }
 
@@ -87,8 +100,12 @@ impl Drop for Ticket<'_> {
 }
 
 impl Lane {
-    /// Opens the lane of this thread, which has to be one of actix.
+    /// Opens the lane of this thread, which has to be one of actix and serves a door.
     pub fn open(node: &Node, index: usize) -> Self {
+        Self::of_kind(node, index, Kind::Door)
+    }
+
+    fn of_kind(node: &Node, index: usize, kind: Kind) -> Self {
         let lane = Self(Rc::new(Inner {
             index,
             node: node.clone(),
@@ -96,9 +113,22 @@ impl Lane {
             waiting: RefCell::default(),
             tickets: Cell::new(0),
             stats: RefCell::default(),
+            pressure: Arc::default(),
+            queue: (kind == Kind::Slow).then(Queue::default),
+            shares: Default::default(),
             decisions: RefCell::default(),
         }));
-        node.shared().lanes.add(LaneActor::new(Rc::downgrade(&lane.0)).start());
+        let pressure = Arc::clone(&lane.0.pressure);
+        node.shared().lanes.add(LaneActor::new(Rc::downgrade(&lane.0)).start(), Arc::clone(&pressure));
+        let weak = Rc::downgrade(&lane.0);
+        let queue = lane.0.queue.clone();
+        actix_rt::spawn(pressure::watch(pressure, node.shared().node.clone(), queue, move |now| {
+            let lane = weak.upgrade();
+            if let Some(lane) = &lane {
+                lane.shares.iter().for_each(|shares| shares.borrow_mut().fade(now));
+            }
+            lane.is_some()
+        }));
         lane
     }
 
@@ -121,9 +151,13 @@ impl Lane {
         entry: &EndpointEntry,
         class: Option<&ClassName>,
         client: &[u8],
+        priority: Priority,
     ) -> Result<Admitted, Box<Refusal>> {
         let shared = self.0.node.shared();
         let board = shared.board.load();
+        let slow = shared.slow.of(entry.guard.track.pace());
+        let shed = slow.map_or(&self.0.pressure, SlowLane::pressure);
+        let shares = self.0.shares[usize::from(slow.is_some())].borrow();
         let ask = Ask {
             board: &board,
             node: &shared.node,
@@ -131,6 +165,9 @@ impl Lane {
             revision: entry.revision,
             class,
             client,
+            priority: priority.lowered(entry.spec.priority),
+            shed: &shed.shed,
+            over_share: shed.shed.get().is_some() && shares.is_over(entry.id.team()),
         };
         let now = Moment::from_nanos(now_nanos());
         if board.observed(&ask.facts()).is_some() {
@@ -154,13 +191,17 @@ impl Lane {
         let Admitted { permit, memory, warning } = admitted;
         let request_id = Arc::clone(&incoming.request_id);
         let pace = entry.guard.track.pace();
+        let slow = self.0.node.shared().slow.of(pace);
         let begun = Begun { since: now_nanos(), memory: Arc::clone(&memory) };
-        let outcome = match self.0.node.shared().slow.of(pace) {
+        let outcome = match slow {
             Some(slow) => slow.run(entry, incoming, begun).await,
             None => self.attempt(entry, incoming, begun).await,
         };
         let (result, cost) = match outcome {
             Ok(outcome) => {
+                self.0.shares[usize::from(slow.is_some())]
+                    .borrow_mut()
+                    .used(entry.id.team(), outcome.cost.running);
                 self.keep_pace(entry, &outcome);
                 if self.0.stats.borrow_mut().may_log(&entry.id, outcome.log.len(), unix_ms()) {
                     events::script_said(
@@ -207,7 +248,7 @@ impl Lane {
         entry: &Arc<EndpointEntry>,
         incoming: Incoming,
     ) -> Result<Answered, Box<Refusal>> {
-        let admitted = self.admit(entry, incoming.class.as_ref(), &incoming.client)?;
+        let admitted = self.admit(entry, incoming.class.as_ref(), &incoming.client, Priority::User)?;
         Ok(self.run(entry, admitted, incoming).await)
     }
 
@@ -229,7 +270,8 @@ impl Lane {
         let held = Held { piece, fuel, ended_well };
         let (track, now) = (&entry.guard.track, Moment::from_nanos(now_nanos()));
         if let Some(pace) = track.ran(entry.revision, held, &self.0.node.shared().paces, now) {
-            Event::EndpointMoved { endpoint: &entry.id, revision: entry.revision, pace: pace.as_str() }.tell();
+            Event::EndpointMoved { endpoint: &entry.id, revision: entry.revision, pace: pace.as_str() }
+                .tell();
         }
     }
 
@@ -334,6 +376,12 @@ impl Lane {
         self.0.tickets.set(number.wrapping_add(1));
         self.0.waiting.borrow_mut().insert(number, waiting);
         Ticket { lane: self, number }
+    }
+
+    /// The queue that calls of this endpoint begin by on this thread. Those that are new and prove themselves wait
+    /// behind nobody who is known to compute much.
+    pub(crate) fn queue(&self, entry: &EndpointEntry) -> Option<&Queue> {
+        self.0.queue.as_ref().filter(|_| entry.guard.track.pace() != Pace::New)
     }
 
     /// The call that waits under a number, which now begins or is given up.

@@ -13,6 +13,7 @@ use crate::client_keys::ClientKeys;
 use crate::concurrency::Gate;
 use crate::limits::{EndpointLimits, Policy};
 use crate::memory::Ledger;
+use crate::priority::{Cohort, EPOCH};
 use crate::quarantine::QuarantineCell;
 use crate::rate::{Limiter, Quota};
 use crate::refusal::RatePolicy;
@@ -61,6 +62,8 @@ pub struct NodeGuard {
     pub clients: Arc<ClientKeys>,
     classes: Arc<HashMap<ClassName, Arc<Limiter>>>,
     condition: Arc<AtomicU8>,
+    /// By which clients are put into cohorts.
+    secret: RandomState,
 }
 
 /// How the node is doing.
@@ -68,8 +71,6 @@ pub struct NodeGuard {
 pub enum Condition {
     /// It takes calls.
     Open,
-    /// It has too much to do and takes none for a moment.
-    Pressed,
     /// It is about to stop and takes none any more.
     Draining,
 }
@@ -127,9 +128,10 @@ impl NodeGuard {
         Self {
             gate: Arc::new(Gate::new(policy.node_concurrency)),
             memory: Arc::new(Ledger::new(policy.node_memory)),
-            clients: Arc::new(ClientKeys::new(client_quota(policy), secret)),
+            clients: Arc::new(ClientKeys::new(client_quota(policy), secret.clone())),
             classes: Arc::new(classes),
             condition: Arc::new(AtomicU8::new(Condition::Open as u8)),
+            secret,
         }
     }
 
@@ -159,11 +161,16 @@ impl NodeGuard {
         self.classes.get(name).map(|limiter| &**limiter)
     }
 
+    /// The cohort of a client at this time: with whom it is given up, and with whom it is kept.
+    pub fn cohort(&self, client: &[u8], now: Moment) -> Cohort {
+        let epoch = now.nanos() / u64::try_from(EPOCH.as_nanos()).unwrap_or(u64::MAX);
+        Cohort::of(client, epoch, &self.secret)
+    }
+
     /// How the node is doing.
     pub fn condition(&self) -> Condition {
         match self.condition.load(Ordering::Relaxed) {
             open if open == Condition::Open as u8 => Condition::Open,
-            pressed if pressed == Condition::Pressed as u8 => Condition::Pressed,
             _ => Condition::Draining,
         }
     }

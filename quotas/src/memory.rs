@@ -156,9 +156,9 @@ impl Hold {
     /// Gives a part back.
     pub fn shrink(&self, bytes: u64) {
         // Nobody gives back more than they took: what is kept of it here cannot fall below nothing.
-        let taken = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
-            Some(held.saturating_sub(bytes))
-        });
+        let taken = self
+            .bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| Some(held.saturating_sub(bytes)));
         let given = taken.unwrap_or(0).min(bytes);
         self.team.give_back(given);
         self.node.give_back(given);

@@ -165,6 +165,11 @@ enum Step {
 }
 
 impl Call {
+    /// Whether it waits for something else than its thread: a service, or a time.
+    pub fn waits(&self) -> bool {
+        matches!(self.script, Script::Idle(_))
+    }
+
     fn step(&mut self, began: u64, task: &mut Context<'_>) -> Step {
         let on_stack = match std::mem::replace(&mut self.script, Script::Gone) {
             Script::Idle(script) => poll_on_stack(script, task.waker().clone()),

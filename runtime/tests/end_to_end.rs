@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quotas::memory::Hold;
 use quotas::limits::{Allowance, Policy};
+use quotas::memory::Hold;
 use quotas::units::Fuel;
 use runtime::bundle::{Bundle, BundlePath};
 use runtime::codec::{SigningKeys, open, seal};

@@ -18,7 +18,7 @@ use runtime::host::request::Parcel;
 use runtime::run::Outcome;
 use tokio::sync::oneshot;
 
-use super::{Begun, CallFailure, Incoming, Lane, refusals};
+use super::{Begun, CallFailure, Incoming, Kind, Lane, LanePressure, refusals};
 use crate::node::Node;
 use crate::routes::EndpointEntry;
 
@@ -38,6 +38,7 @@ pub struct SlowLanes {
 #[derive(Debug)]
 pub(super) struct SlowLane {
     addr: Addr<SlowThread>,
+    pressure: Arc<LanePressure>,
     calls: Arc<AtomicU32>,
 }
 
@@ -103,13 +104,19 @@ impl SlowLane {
             if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
                 tracing::warn!(%error, "a thread for slow endpoints keeps the priority of the others");
             }
-            let lane = Lane::open(&node, SLOW_FROM + number);
+            let lane = Lane::of_kind(&node, SLOW_FROM + number, Kind::Slow);
+            let pressure = Arc::clone(&lane.0.pressure);
             let (_, receiver) = actix::dev::channel::channel(MAILBOX);
             // Nobody waits for a thread of a node that was given up.
-            let _ = opened.send(Context::with_receiver(receiver).run(SlowThread { lane }));
+            let _ = opened.send((Context::with_receiver(receiver).run(SlowThread { lane }), pressure));
         });
-        let addr = started.then(|| is_open.recv().ok()).flatten()?;
-        Some(Self { addr, calls: Arc::default() })
+        let (addr, pressure) = started.then(|| is_open.recv().ok()).flatten()?;
+        Some(Self { addr, pressure, calls: Arc::default() })
+    }
+
+    /// What it says of its pressure.
+    pub(super) fn pressure(&self) -> &Arc<LanePressure> {
+        &self.pressure
     }
 
     /// Runs a call there.
