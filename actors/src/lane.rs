@@ -7,6 +7,8 @@
 
 mod actor;
 mod call;
+mod fallback;
+mod good;
 mod pressure;
 mod queue;
 mod refusals;
@@ -39,11 +41,13 @@ use tokio::sync::oneshot;
 pub use self::actor::LaneActor;
 pub(crate) use self::call::Begun;
 pub use self::call::{Admitted, Answered, CallFailure, Incoming};
+pub use self::fallback::{Fallen, Source};
+pub use self::good::{Key, LastGood};
 use self::pressure::Kind;
 pub use self::pressure::LanePressure;
 pub(crate) use self::queue::{InTurn, Queue};
-pub use self::refusals::Decision;
 use self::refusals::Decisions;
+pub use self::refusals::{Decision, History};
 pub use self::registry::LaneRegistry;
 use self::slow::SlowLane;
 pub use self::slow::SlowLanes;
@@ -77,6 +81,8 @@ struct Inner {
     /// What teams used of late: of this thread, and of the slow ones.
     shares: [RefCell<Shares<TeamName>>; 2],
     decisions: RefCell<Decisions>,
+    /// Fallbacks that run.
+    fallbacks: Cell<u32>,
 }
 
 /// An endpoint's actor on this thread.
@@ -117,6 +123,7 @@ impl Lane {
             queue: (kind == Kind::Slow).then(Queue::default),
             shares: Default::default(),
             decisions: RefCell::default(),
+            fallbacks: Cell::default(),
         }));
         let pressure = Arc::clone(&lane.0.pressure);
         node.shared().lanes.add(LaneActor::new(Rc::downgrade(&lane.0)).start(), Arc::clone(&pressure));
@@ -186,7 +193,15 @@ impl Lane {
     }
 
     /// Runs a call that was let in.
-    pub async fn run(&self, entry: &Arc<EndpointEntry>, admitted: Admitted, incoming: Incoming) -> Answered {
+    ///
+    /// With `good` its answer is kept under that key, if it is a good one.
+    pub async fn run(
+        &self,
+        entry: &Arc<EndpointEntry>,
+        admitted: Admitted,
+        incoming: Incoming,
+        good: Option<Key>,
+    ) -> Answered {
         let started = Instant::now();
         let Admitted { permit, memory, warning } = admitted;
         let request_id = Arc::clone(&incoming.request_id);
@@ -233,6 +248,9 @@ impl Lane {
             events::call_failed(&entry.id, entry.revision, &request_id, failure);
         }
         if let Ok(answer) = &result {
+            if let Some(key) = good {
+                self.0.node.shared().good.keep(key, answer, entry.revision);
+            }
             // It is there already, and is given away as soon as the device takes it.
             let _ = memory.took(answer.body.len() as u64);
         }
@@ -249,7 +267,7 @@ impl Lane {
         incoming: Incoming,
     ) -> Result<Answered, Box<Refusal>> {
         let admitted = self.admit(entry, incoming.class.as_ref(), &incoming.client, Priority::User)?;
-        Ok(self.run(entry, admitted, incoming).await)
+        Ok(self.run(entry, admitted, incoming, None).await)
     }
 
     /// Keeps a refusal under its decision's id for whoever asks for it later; the oldest is forgotten.
@@ -412,6 +430,10 @@ impl Inner {
             stats.under_way(endpoint, running.calls.get());
         }
         stats
+    }
+
+    fn history(&self, endpoint: &EndpointId, rule: &str) -> Option<History> {
+        self.decisions.borrow().history(endpoint, rule)
     }
 
     fn decision(&self, id: &str) -> Option<Decision> {

@@ -11,6 +11,8 @@ use hdrhistogram::Histogram;
 use quotas::scope::EndpointId;
 use runtime::run::Cost;
 
+use crate::lane::Source;
+
 /// How many endpoints a lane counts one by one.
 pub const ENDPOINTS_MAX: usize = 2_000;
 /// The longest time that is told apart, in microseconds.
@@ -35,6 +37,8 @@ pub struct EndpointStats {
     pub in_flight: u64,
     /// Lines of its log that were too many for a second.
     pub lines_dropped: u64,
+    /// Answers that were given instead, by where they are from.
+    pub fallbacks: BTreeMap<&'static str, u64>,
     /// The second that lines are counted in, and how many it has had.
     lines: (u64, u32),
 }
@@ -51,6 +55,7 @@ impl EndpointStats {
             longest_gap: Duration::ZERO,
             in_flight: 0,
             lines_dropped: 0,
+            fallbacks: BTreeMap::new(),
             lines: (0, 0),
         }
     }
@@ -78,6 +83,9 @@ impl EndpointStats {
         for (code, count) in &other.outcomes {
             *self.outcomes.entry(code).or_default() += count;
         }
+        for (source, count) in &other.fallbacks {
+            *self.fallbacks.entry(source).or_default() += count;
+        }
         // Both count up to the same highest value or grow to it.
         let _ = self.latency.add(&other.latency);
         self.fuel = self.fuel.saturating_add(other.fuel);
@@ -102,6 +110,11 @@ impl LaneStats {
     /// A call that did not run.
     pub(crate) fn refused(&mut self, endpoint: &EndpointId, code: &'static str) {
         *self.of(endpoint).outcomes.entry(code).or_default() += 1;
+    }
+
+    /// A call that was answered otherwise.
+    pub(crate) fn fell_back(&mut self, endpoint: &EndpointId, source: Source) {
+        *self.of(endpoint).fallbacks.entry(source.as_str()).or_default() += 1;
     }
 
     /// A call that ran.

@@ -30,7 +30,7 @@ use crate::controller::Controller;
 use crate::error::StartError;
 use crate::events::Event;
 use crate::fleet::{Fleet, Peers};
-use crate::lane::{LaneRegistry, SlowLanes};
+use crate::lane::{LaneRegistry, LastGood, SlowLanes};
 use crate::routes::Routes;
 use crate::storage::Store;
 use crate::supervisor::Supervisor;
@@ -80,6 +80,8 @@ pub struct NodeConfig {
     pub slow_threads: usize,
     /// When an endpoint is moved to them.
     pub paces: Paces,
+    /// How much memory the last good answers may take.
+    pub good: Bytes,
 }
 
 impl NodeConfig {
@@ -120,6 +122,8 @@ pub struct Shared {
     pub paces: Paces,
     /// Those threads.
     pub slow: SlowLanes,
+    /// The last good answers of endpoints that want theirs kept.
+    pub good: LastGood,
     unserved: Mutex<BTreeMap<ScriptId, UnitFailure>>,
     tokens: AtomicU64,
 }

@@ -35,8 +35,8 @@ pub use self::codes::Code;
 pub use self::convergence::{Convergence, NodeStanding, NodeState};
 pub use self::endpoints::{Endpoint, EndpointLimits, Quarantine};
 pub use self::node::{
-    AuditEntry, Check, Decision, Health, Limits, Node, QuotaRule, QuotaState, RateLimits, UploadLimits,
-    Version,
+    AuditEntry, Check, Decision, DecisionHistory, Health, Limits, Node, QuotaRule, QuotaState, RateLimits,
+    UploadLimits, Version,
 };
 pub use self::openapi::openapi;
 pub use self::page::Page;

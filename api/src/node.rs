@@ -175,5 +175,18 @@ shapes! {
         pub request: Option<String>,
         /// The answer in full, with what the device was not told.
         pub problem: Problem,
+        /// How often it was so lately, as far as the node remembers.
+        pub history: Option<DecisionHistory>,
+    }
+
+    answer
+    /// Decisions of one rule about one endpoint.
+    pub struct DecisionHistory {
+        /// How many are remembered.
+        pub count: u64,
+        /// When the first of them was made.
+        pub first: Time,
+        /// When the last was.
+        pub last: Time,
     }
 }

@@ -16,6 +16,7 @@ use crate::codec::{self, Compiled, EncodeError};
 use crate::debug_table::Table;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::host::{Engine, json_macro};
+use crate::manifest::HandlerPath;
 use loader::Loader;
 
 /// The stack that a compilation needs: sources may nest as deep as `nesting` allows.
@@ -77,17 +78,24 @@ pub fn compile(bundle: &Bundle) -> Result<Compilation, Diagnostics> {
 
 /// Each file that a handler names is a module of the bundle's root.
 fn root_of(bundle: &Bundle) -> String {
-    let modules: BTreeSet<&str> =
-        bundle.manifest().endpoints.iter().map(|endpoint| endpoint.handler.module()).collect();
+    let modules: BTreeSet<&str> = functions(bundle).map(HandlerPath::module).collect();
     modules.iter().map(|module| format!("pub mod {module};\n")).collect()
+}
+
+/// What the manifest names of the script: handlers and fallbacks.
+fn functions(bundle: &Bundle) -> impl Iterator<Item = &HandlerPath> {
+    bundle
+        .manifest()
+        .endpoints
+        .iter()
+        .flat_map(|endpoint| [&endpoint.handler].into_iter().chain(&endpoint.fallback))
 }
 
 /// Every handler of the manifest is a public function that takes the request.
 fn handlers(bundle: &Bundle, unit: &rune::Unit) -> Result<(), Diagnostics> {
     let debug = unit.debug_info();
     let mut wrong = Diagnostics::new();
-    for endpoint in &bundle.manifest().endpoints {
-        let handler = &endpoint.handler;
+    for handler in functions(bundle) {
         let hash = rune::Hash::type_hash([handler.module(), handler.function()]);
         let Some(signature) = debug.and_then(|debug| debug.functions.get(&hash)) else {
             wrong.push(

@@ -27,6 +27,8 @@ use crate::diagnostic::Diagnostics;
 /// The largest answer of a child, in bytes: the largest unit, and as much again for what else it says.
 const ANSWER_MAX: u64 = codec::LARGEST as u64 * 2;
 
+/// How much lower a compiler's priority is than that of the threads that serve, in the steps of `nice`.
+const NICE: i32 = 10;
 /// How compilations are run and bounded.
 #[derive(Debug, Clone)]
 pub struct CompilerConfig {
@@ -229,6 +231,8 @@ pub fn child_main(cpu_seconds: u64, memory: u64) -> ExitCode {
 }
 
 fn bound_itself(cpu_seconds: u64, memory: u64) -> rustix::io::Result<()> {
+    // Compiling is never as urgent as serving. A machine that does not allow this compiles all the same.
+    let _ = rustix::process::setpriority_process(None, NICE);
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     rustix::thread::set_no_new_privs(true)?;
     let at_most = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };

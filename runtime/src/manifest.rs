@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use quotas::limits::Requested;
 use quotas::scope::{EndpointName, ScriptName, ServiceName, TeamName};
@@ -59,6 +60,10 @@ pub struct EndpointSpec {
     pub methods: Vec<Method>,
     /// The function that answers.
     pub handler: HandlerPath,
+    /// The function that answers where the handler cannot, with a small allowance.
+    pub fallback: Option<HandlerPath>,
+    /// How old a good answer may be that is given again where there is no other.
+    pub last_good: Option<Duration>,
     /// How early its calls are shed when the node is pressed.
     pub priority: Priority,
     /// The only services that it may call.

@@ -22,6 +22,7 @@ mod server;
 mod status;
 mod switch;
 mod token;
+mod why;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -74,6 +75,7 @@ fn dispatch(command: Command, out: &Out) -> Result<Exit, Failure> {
         Command::Endpoints(arguments) => wait(scripts::endpoints(&arguments, out)),
         Command::Call(arguments) => wait(call::run(&arguments, out)),
         Command::Switch(arguments) => wait(switch::run(&arguments, out)),
+        Command::Why(arguments) => wait(why::run(&arguments, out)),
         Command::Status(arguments) => wait(status::status(&arguments, out)),
         Command::Whoami(arguments) => wait(status::whoami(&arguments, out)),
         Command::Token(arguments) => wait(token::run(&arguments, out)),

@@ -2,8 +2,9 @@
 
 use actix::{Actor, ActorContext, Context, Handler, Message, MessageResult};
 
-use super::{Decision, WeakLane};
+use super::{Decision, History, WeakLane};
 use crate::metrics::EndpointStats;
+use quotas::scope::EndpointId;
 
 /// Answers for a lane, on its thread.
 pub struct LaneActor {
@@ -47,6 +48,19 @@ impl Handler<Counted> for LaneActor {
 
     fn handle(&mut self, _: Counted, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.lane.upgrade().map(|lane| lane.counted().into_all()).unwrap_or_default())
+    }
+}
+
+/// The admin door: how often did this rule decide about this endpoint?
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Option<History>")]
+pub struct FindHistory(pub EndpointId, pub &'static str);
+
+impl Handler<FindHistory> for LaneActor {
+    type Result = MessageResult<FindHistory>;
+
+    fn handle(&mut self, FindHistory(endpoint, rule): FindHistory, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.lane.upgrade().and_then(|lane| lane.history(&endpoint, rule)))
     }
 }
 

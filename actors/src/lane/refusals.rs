@@ -30,6 +30,38 @@ pub struct Decision {
     pub failure: CallFailure,
 }
 
+impl Decision {
+    /// The rule that refused, or the code of the failure.
+    pub fn rule(&self) -> &'static str {
+        match &self.failure {
+            CallFailure::Refused(refusal) => refusal.rule,
+            failure => failure.code(),
+        }
+    }
+}
+
+/// Decisions of one rule about one endpoint, as far as they are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// How many there are.
+    pub count: u64,
+    /// When the first was made, in Unix milliseconds.
+    pub first_ms: u64,
+    /// When the last was.
+    pub last_ms: u64,
+}
+
+impl History {
+    /// What several lanes remember, together.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            first_ms: self.first_ms.min(other.first_ms),
+            last_ms: self.last_ms.max(other.last_ms),
+        }
+    }
+}
+
 /// The last decisions of a lane.
 #[derive(Debug, Default)]
 pub(super) struct Decisions(VecDeque<Decision>);
@@ -44,6 +76,14 @@ impl Decisions {
 
     pub(super) fn find(&self, id: &str) -> Option<Decision> {
         self.0.iter().rev().find(|decision| decision.id == id).cloned()
+    }
+
+    /// How often a rule decided about an endpoint; nothing when it never did.
+    pub(super) fn history(&self, endpoint: &EndpointId, rule: &str) -> Option<History> {
+        let of_rule = |decision: &&Decision| decision.rule() == rule && decision.endpoint == *endpoint;
+        let one =
+            |decision: &Decision| History { count: 1, first_ms: decision.at_ms, last_ms: decision.at_ms };
+        self.0.iter().filter(of_rule).map(one).reduce(History::and)
     }
 }
 
@@ -90,6 +130,9 @@ mod tests {
             });
         }
         assert!(decisions.find("0").is_none());
+        let history = decisions.history(&endpoint, "lane.mailbox").unwrap();
+        assert_eq!(history.count, DECISIONS_MAX as u64);
+        assert_eq!(decisions.history(&endpoint, "rate.team"), None);
         assert_eq!(decisions.find("1").map(|decision| decision.endpoint), Some(endpoint));
         assert_eq!(decisions.0.len(), DECISIONS_MAX);
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix::Addr;
 use futures_util::future::join_all;
 
-use super::actor::{Counted, FindDecision, Wake};
-use super::{Decision, LaneActor, LanePressure};
+use super::actor::{Counted, FindDecision, FindHistory, Wake};
+use super::{Decision, History, LaneActor, LanePressure};
 use crate::metrics::{self, EndpointStats};
 
 /// Which lanes there are.
@@ -56,8 +56,13 @@ impl LaneRegistry {
     }
 
     /// The refusal that a device was told the id of, if a lane still remembers it.
-    pub async fn decision(&self, id: &str) -> Option<Decision> {
-        let found = join_all(self.all().iter().map(|lane| lane.send(FindDecision(id.to_owned())))).await;
-        found.into_iter().flatten().flatten().next()
+    /// With it, how often its rule decided about its endpoint.
+    pub async fn decision(&self, id: &str) -> Option<(Decision, History)> {
+        let all = self.all();
+        let found = join_all(all.iter().map(|lane| lane.send(FindDecision(id.to_owned())))).await;
+        let decision = found.into_iter().flatten().flatten().next()?;
+        let asked = all.iter().map(|lane| lane.send(FindHistory(decision.endpoint.clone(), decision.rule())));
+        let history = join_all(asked).await.into_iter().flatten().flatten().reduce(History::and)?;
+        Some((decision, history))
     }
 }

@@ -20,7 +20,7 @@ use crate::error::{StartError, StoreError};
 use crate::events::Event;
 use crate::fleet::Fleet;
 use crate::journal::Journal;
-use crate::lane::{LaneRegistry, SlowLanes};
+use crate::lane::{LaneRegistry, LastGood, SlowLanes};
 use crate::routes::Routes;
 use crate::storage::{Cursor, Head, Kept, NodeRow, Store, SwitchRow};
 use crate::supervisor::Supervisor;
@@ -62,6 +62,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         progress: Progress::default(),
         paces: config.paces,
         slow: SlowLanes::default(),
+        good: LastGood::new(config.good),
         unserved: Mutex::default(),
         tokens: AtomicU64::new(0),
     });

@@ -287,6 +287,7 @@ impl Place {
             restarts: self.restarts,
             slow_threads: 0,
             paces: Paces::DEFAULT,
+            good: Size::mib(1),
         }
     }
 

@@ -72,7 +72,7 @@ fn a_call_that_was_let_in_before_a_kill_does_not_begin_after_it() {
         let entry = routes.endpoint(&endpoint("tv/home/hello")).unwrap();
         let admitted = lane.admit(entry, None, b"c", Priority::User).unwrap();
         off(&node, "all").await.unwrap();
-        let answered = lane.run(entry, admitted, incoming("/hello", Vec::new(), b"c")).await;
+        let answered = lane.run(entry, admitted, incoming("/hello", Vec::new(), b"c"), None).await;
         assert_eq!(answered.result.unwrap_err().code(), "switch.off");
         assert_eq!(node.shared().node.gate.in_flight(), 1);
         drop(answered.kept);
@@ -80,7 +80,10 @@ fn a_call_that_was_let_in_before_a_kill_does_not_begin_after_it() {
         let refusal = *lane.admit(entry, None, b"c", Priority::User).unwrap_err();
         lane.remember("d1".to_owned(), &entry.id, refusal.clone());
         let decision = node.shared().lanes.decision("d1").await;
-        assert_eq!(decision.map(|decision| decision.failure), Some(CallFailure::Refused(Box::new(refusal))));
+        assert_eq!(
+            decision.map(|(decision, _)| decision.failure),
+            Some(CallFailure::Refused(Box::new(refusal)))
+        );
         assert_eq!(node.shared().lanes.decision("d2").await, None);
     });
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use quotas::scope::{EndpointName, ServiceName};
 
@@ -13,7 +14,20 @@ use super::{
 };
 use crate::route_pattern::RoutePattern;
 
-const KEYS: [&str; 8] = ["name", "path", "methods", "handler", "priority", "services", "limits", "config"];
+const KEYS: [&str; 10] = [
+    "name",
+    "path",
+    "methods",
+    "handler",
+    "fallback",
+    "last_good",
+    "priority",
+    "services",
+    "limits",
+    "config",
+];
+/// The longest time for which a good answer is given again.
+const LAST_GOOD_MAX: Duration = Duration::from_secs(600);
 
 /// Where in the manifest an endpoint's name and path stand.
 pub(super) struct Places {
@@ -28,11 +42,13 @@ pub(super) fn read(table: &Table<'_>, has_file: &dyn Fn(&str) -> bool) -> Option
     let pattern = path.as_ref().and_then(|path| path.parsed::<RoutePattern>());
     let handler_value = table.required("handler");
     let handler = handler_value.as_ref().and_then(|value| handler(value, has_file));
+    let fallback = table.optional("fallback").and_then(|value| self::handler(&value, has_file));
     let name = match table.optional("name") {
         Some(value) => value.parsed::<EndpointName>().map(|name| (name, value.span())),
         None => handler.as_ref().zip(handler_value).and_then(|(handler, value)| name_of(handler, &value)),
     };
     let methods = table.optional("methods").map_or_else(|| vec![Method::Get], |value| methods(&value));
+    let last_good = table.optional("last_good").and_then(|value| last_good(&value, &methods));
     let priority = table.optional("priority").and_then(|value| priority(&value)).unwrap_or_default();
     let services = table.optional("services").map(|value| services(&value)).unwrap_or_default();
     let limits = table.optional("limits").and_then(|value| value.table("an endpoint's `limits`"));
@@ -41,8 +57,19 @@ pub(super) fn read(table: &Table<'_>, has_file: &dyn Fn(&str) -> bool) -> Option
     let config = config.map(|table| settings(&table)).unwrap_or_default();
     let (name, name_span) = name?;
     let places = Places { name: name_span, path: path?.span() };
-    let spec =
-        EndpointSpec { name, path: pattern?, methods, handler: handler?, priority, services, limits, config };
+    let (path, handler) = (pattern?, handler?);
+    let spec = EndpointSpec {
+        name,
+        path,
+        methods,
+        handler,
+        fallback,
+        last_good,
+        priority,
+        services,
+        limits,
+        config,
+    };
     Some((spec, places))
 }
 
@@ -88,6 +115,16 @@ fn methods(value: &Value<'_>) -> Vec<Method> {
     }
     methods.sort();
     methods
+}
+
+fn last_good(value: &Value<'_>, methods: &[Method]) -> Option<Duration> {
+    let time = limits::time(value)?;
+    if time > LAST_GOOD_MAX {
+        value.wrong("a good answer is given again for ten minutes at most");
+    } else if !methods.contains(&Method::Get) {
+        value.wrong("only the answers of a `GET` are given again");
+    }
+    Some(time)
 }
 
 fn priority(value: &Value<'_>) -> Option<Priority> {

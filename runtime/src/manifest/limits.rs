@@ -65,7 +65,7 @@ fn count(value: &Value<'_>) -> Option<u32> {
     count.ok()
 }
 
-fn time(value: &Value<'_>) -> Option<Duration> {
+pub(super) fn time(value: &Value<'_>) -> Option<Duration> {
     let Some(text) = value.as_text() else {
         value.wrong_kind("a time such as \"300ms\"");
         return None;

@@ -35,7 +35,18 @@ mod tests {
 
     #[test]
     fn the_name_that_was_meant_is_found_and_no_other() {
-        let known = ["name", "path", "methods", "handler", "priority", "services", "limits", "config"];
+        let known = [
+            "name",
+            "path",
+            "methods",
+            "handler",
+            "fallback",
+            "last_good",
+            "priority",
+            "services",
+            "limits",
+            "config",
+        ];
         for (name, meant) in [
             ("pth", Some("path")),
             ("paht", Some("path")),

@@ -12,6 +12,8 @@ script = "home"
 path = "/tv/home/{user}"
 methods = ["POST", "GET"]
 handler = "main::home"
+fallback = "main::simple"
+last_good = "2m"
 priority = "background"
 services = ["users", "catalog", "resume"]
 
@@ -56,6 +58,8 @@ fn a_whole_manifest_is_read_as_it_is_written() {
     assert_eq!(home.path.to_string(), "/tv/home/{user}");
     assert_eq!(home.methods, [Method::Get, Method::Post]);
     assert_eq!((home.handler.file().as_str(), home.handler.function()), ("main.rn", "home"));
+    assert_eq!(home.fallback.as_ref().map(ToString::to_string), Some("main::simple".to_owned()));
+    assert_eq!(home.last_good, Some(Duration::from_secs(120)));
     assert_eq!(home.priority, Priority::Background);
     assert_eq!(
         home.services.iter().map(ServiceName::as_str).collect::<Vec<_>>(),
@@ -122,6 +126,9 @@ fn what_is_wrong_is_told_with_its_code_and_its_place() {
         (with("methods = [\"HEAD\"]"), vec![("manifest.invalid_value", 6)]),
         (with("methods = [\"GET\", \"GET\"]"), vec![("manifest.invalid_value", 6)]),
         (with("priority = \"users\""), vec![("manifest.invalid_value", 6)]),
+        (with("fallback = \"other::a\""), vec![("manifest.no_handler_file", 6)]),
+        (with("last_good = \"11m\""), vec![("manifest.invalid_value", 6)]),
+        (with("methods = [\"POST\"]\nlast_good = \"1m\""), vec![("manifest.invalid_value", 7)]),
         (with("services = [\"a\", \"a\"]"), vec![("manifest.invalid_value", 6)]),
         (with("services = [\"Users\"]"), vec![("manifest.invalid_value", 6)]),
         (with(&format!("services = {:?}", vec!["a"; 33])), vec![("manifest.too_many", 6)]),

@@ -97,6 +97,8 @@ pub enum Command {
     Endpoints(EndpointsArguments),
     /// Turn things off and on
     Switch(SwitchArguments),
+    /// Show why a device got no answer
+    Why(WhyArguments),
     /// Show whether the server is well
     Status(ServerArguments),
     /// Make, list and revoke tokens
@@ -118,6 +120,15 @@ pub enum Command {
     /// Serve on the sockets of the parent
     #[command(hide = true)]
     ServingChild(ServeArguments),
+}
+
+/// Which decision.
+#[derive(Debug, Clone, Args)]
+pub struct WhyArguments {
+    /// The id that the device was told: `decision` in the answer, or its `X-Request-Id`
+    pub(super) id: String,
+    #[command(flatten)]
+    pub(super) server: ServerArguments,
 }
 
 /// Which server, and as whom.

@@ -271,6 +271,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     time("node.slow_stay", "30s", ["1s", "1h"], "How long an endpoint that was moved stays, at least."),
     bytes("node.cache", "64MiB", ["1MiB", "64GiB"], "Memory for units that are kept ready."),
+    bytes("node.last_good", "64MiB", ["1MiB", "64GiB"], "Memory for answers that are given again."),
     count(
         "node.restarts",
         "5",

@@ -114,6 +114,8 @@ pub struct NodeSettings {
     pub slow_workers: usize,
     /// When an endpoint is moved to them.
     pub paces: Paces,
+    /// Memory for answers that are given again.
+    pub last_good: Bytes,
 }
 
 impl AdminConfig {
@@ -248,6 +250,7 @@ impl NodeSettings {
             cache: settings.typed("node.cache")?,
             restarts: (settings.count("node.restarts")?, settings.time("node.restart_window")?),
             slow_workers: settings.count("node.slow_workers")?,
+            last_good: settings.typed("node.last_good")?,
             paces: Paces {
                 proof: settings.count("node.proof_calls")?,
                 piece: settings.time("node.slow_piece")?,

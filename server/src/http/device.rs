@@ -18,11 +18,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_http::ConnectionType;
 use actix_server::{Server, ServerBuilder};
+use actix_web::http::Method;
+use actix_web::http::header::{AUTHORIZATION, COOKIE};
 use actix_web::{App, HttpRequest, HttpResponse, web};
-use actors::lane::{Incoming, Lane};
+use actors::lane::{CallFailure, Incoming, Key, Lane};
 use actors::node::Node;
-use actors::routes::Found;
+use actors::routes::{EndpointEntry, Found, Params};
 use api::Problem;
+use bytes::Bytes;
+use quotas::scope::ClassName;
 use runtime::host::request::Request;
 
 use super::connection::watched;
@@ -112,22 +116,74 @@ async fn serve_call(
         return Err(told(Problem::of("hops.exceeded", "")));
     }
     let class = caller.class.as_ref();
-    let admitted = thread.lane.admit(&entry, class, &caller.client, caller.priority).map_err(|refusal| {
-        let decision = ulid::Ulid::generate().to_string();
-        let response = problem::respond_refusal(&refusal, &decision);
-        thread.lane.remember(decision, &entry.id, *refusal);
-        Box::new(response)
-    })?;
+    let key = good_key(req, &entry, class);
+    let fallback = |params, why| fall_back(req, thread, caller, &entry, key.clone(), params, why);
+    let admitted = match thread.lane.admit(&entry, class, &caller.client, caller.priority) {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            let decision = ulid::Ulid::generate().to_string();
+            thread.lane.remember(decision.clone(), &entry.id, (*refusal).clone());
+            let why = CallFailure::Refused(refusal);
+            let instead = fallback(params, &why).await;
+            let CallFailure::Refused(refusal) = why else { unreachable!("made above") };
+            return Ok(instead.unwrap_or_else(|| problem::respond_refusal(&refusal, &decision)));
+        }
+    };
     let body = body::read(req, payload, &entry.limits.allowance, &thread.config.timeouts, admitted.memory());
     let body = body.await.map_err(|problem| told(*problem))?;
-    let class = class.map(|class| class.as_str().into());
+    // Only an endpoint that has a fallback needs the parameters once more.
+    let again = has_fallback(&entry).then(|| params.clone()).unwrap_or_default();
     let incoming = Incoming {
-        request: Request::new(Rc::new(DeviceHead::of(req)), params, class, body),
+        request: request(req, params, class, body),
         class: caller.class.clone(),
         client: caller.client.clone(),
         request_id: Arc::clone(&caller.request_id),
         hops: caller.hops,
     };
-    let answered = thread.lane.run(&entry, admitted, incoming).await;
+    let answered = thread.lane.run(&entry, admitted, incoming, key.clone()).await;
+    if let Err(why) = &answered.result
+        && has_fallback(&entry)
+        && let Some(instead) = fallback(again, why).await
+    {
+        return Ok(instead);
+    }
     Ok(answer::of(answered))
+}
+
+fn request(req: &HttpRequest, params: Params, class: Option<&ClassName>, body: Bytes) -> Request {
+    let class = class.map(|class| class.as_str().into());
+    Request::new(Rc::new(DeviceHead::of(req)), params, class, body)
+}
+
+fn has_fallback(entry: &EndpointEntry) -> bool {
+    entry.spec.fallback.is_some() || entry.spec.last_good.is_some()
+}
+
+/// What the answer is kept under, where it may be given again to others.
+fn good_key(req: &HttpRequest, entry: &EndpointEntry, class: Option<&ClassName>) -> Option<Key> {
+    entry.spec.last_good?;
+    let headers = req.headers();
+    let is_personal = headers.contains_key(AUTHORIZATION) || headers.contains_key(COOKIE);
+    let uri = req.uri();
+    let key = (req.method() == Method::GET && !is_personal)
+        .then(|| Key::new(&entry.id, class, uri.path(), uri.query().unwrap_or("")));
+    key.flatten()
+}
+
+/// What the device gets instead of a problem, if its endpoint has something. A fallback sees no body.
+async fn fall_back(
+    req: &HttpRequest,
+    thread: &Thread,
+    caller: &Caller,
+    entry: &Arc<EndpointEntry>,
+    key: Option<Key>,
+    params: Params,
+    why: &CallFailure,
+) -> Option<HttpResponse> {
+    if !has_fallback(entry) {
+        return None;
+    }
+    let request = || request(req, params, caller.class.as_ref(), Bytes::new());
+    let fallen = thread.lane.fall_back(entry, why, key.as_ref(), request).await?;
+    Some(answer::instead(fallen, why.code()))
 }

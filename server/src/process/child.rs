@@ -216,5 +216,6 @@ pub(super) fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
         restarts: config.node.restarts,
         slow_threads: config.node.slow_workers,
         paces: config.node.paces,
+        good: config.node.last_good,
     })
 }

@@ -26,10 +26,7 @@ impl Place {
     }
 
     pub fn settings(&self) -> Vec<String> {
-        vec![
-            format!("service.near.url={}", self.service.url()),
-            "service.near.timeout=5s".to_owned(),
-        ]
+        vec![format!("service.near.url={}", self.service.url()), "service.near.timeout=5s".to_owned()]
     }
 }
 

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use actix_http::body::{BodySize, MessageBody};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
-use actors::lane::Answered;
+use actix_web::http::header::{AGE, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use actors::lane::{Answered, Fallen, Source};
 use api::Problem;
 use bytes::Bytes;
 use quotas::concurrency::Permit;
@@ -17,12 +17,13 @@ use runtime::host::response::Response;
 
 use crate::http::problem;
 
+const FALLBACK: HeaderName = HeaderName::from_static("callboard-fallback");
 const REVISION: HeaderName = HeaderName::from_static("callboard-revision");
 
 /// The body of an answer; the call's place is given back when it was written or dropped.
 struct Held {
     body: Bytes,
-    _kept: (Permit, Arc<Hold>),
+    _kept: Option<(Permit, Arc<Hold>)>,
 }
 
 impl MessageBody for Held {
@@ -42,7 +43,7 @@ impl MessageBody for Held {
 pub(super) fn of(answered: Answered) -> HttpResponse {
     let Answered { result, revision, kept, warning, .. } = answered;
     let mut response = match result {
-        Ok(answer) => script(answer, kept),
+        Ok(answer) => script(answer, Some(kept)),
         Err(failure) => {
             let failed = problem::failed(&failure);
             problem::respond(failed.for_device())
@@ -56,7 +57,22 @@ pub(super) fn of(answered: Answered) -> HttpResponse {
     response
 }
 
-fn script(answer: Response, kept: (Permit, Arc<Hold>)) -> HttpResponse {
+/// The answer that a device gets instead of a problem with this code, marked as what it is.
+pub(super) fn instead(fallen: Fallen, because: &str) -> HttpResponse {
+    let Fallen { response, source, revision } = fallen;
+    let mut response = script(response, None);
+    let headers = response.headers_mut();
+    headers.insert(REVISION, HeaderValue::from(revision.get()));
+    if let Ok(value) = HeaderValue::from_str(&format!("{}; because={because}", source.as_str())) {
+        headers.insert(FALLBACK, value);
+    }
+    if let Source::LastGood(age) = source {
+        headers.insert(AGE, HeaderValue::from(age.as_secs()));
+    }
+    response
+}
+
+fn script(answer: Response, kept: Option<(Permit, Arc<Hold>)>) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let mut response = HttpResponse::build(status);
     if let Some(content_type) = answer.content_type {

@@ -129,8 +129,8 @@ pub(super) async fn decision(
     Query::read(&request, &[])?;
     // A thread that a script holds may be late; what the others remember is enough to wait for.
     let found = tokio::time::timeout(LANES_WAIT, door.node.shared().lanes.decision(&path)).await;
-    let found = found.ok().flatten().filter(|decision| caller.sees(decision.endpoint.team()));
-    let found = found.ok_or_else(|| {
+    let found = found.ok().flatten().filter(|(decision, _)| caller.sees(decision.endpoint.team()));
+    let (found, history) = found.ok_or_else(|| {
         ProblemError::of("decision.unknown", "only the latest are kept, and only where the call was answered")
     })?;
     ok(&api::Decision {
@@ -142,6 +142,11 @@ pub(super) async fn decision(
             CallFailure::Refused(refusal) => refusal.rule.to_owned(),
             failure => failure.code().to_owned(),
         },
+        history: Some(api::DecisionHistory {
+            count: history.count,
+            first: api::time_from_ms(history.first_ms),
+            last: api::time_from_ms(history.last_ms),
+        }),
         request: found.revision.map(|_| found.id.clone()),
         problem: match &found.failure {
             CallFailure::Refused(refusal) => problem::refused(refusal, Some(&found.id)),

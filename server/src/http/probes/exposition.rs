@@ -113,6 +113,15 @@ impl Collector for Scrape {
         self.counter(encoder, fuel, |stats| stats.fuel as f64)?;
         let running = ("callboard_running", "Time that scripts held their threads", Some(&Unit::Seconds));
         self.counter(encoder, running, |stats| stats.running.as_secs_f64())?;
+        let help = "Answers that were given instead of a refusal or a failure";
+        let mut family = encoder.encode_descriptor("callboard_fallbacks", help, None, MetricType::Counter)?;
+        for stats in &self.endpoints {
+            let [team, script, endpoint] = labels(stats);
+            for (source, count) in &stats.fallbacks {
+                let labels = [team, script, endpoint, ("source", *source)];
+                family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
+            }
+        }
         let help = "Calls under way, by endpoint";
         let mut family = encoder.encode_descriptor("callboard_in_flight", help, None, MetricType::Gauge)?;
         for stats in &self.endpoints {

@@ -93,6 +93,7 @@ async fn node(directory: PathBuf) -> Node {
         restarts: NodeConfig::RESTARTS,
         slow_threads: 0,
         paces: quotas::track::Paces::DEFAULT,
+        good: Size::mib(1),
     };
     Node::start(config, store).await.unwrap()
 }
