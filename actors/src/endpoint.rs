@@ -13,15 +13,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
+use futures_util::future::Either;
 use quotas::refusal::Refusal;
 use quotas::scope::ClassName;
+use runtime::fuel::now_nanos;
 use runtime::host::call::CallContext;
 use runtime::host::request::Request;
 use runtime::run::{self, Outcome};
 use runtime::unit::Unit;
 use tokio::sync::oneshot;
 
-use crate::lane::Lane;
+use crate::lane::{Begun, InTurn, Lane};
 use crate::routes::EndpointEntry;
 
 /// An actor without calls for so long stops.
@@ -40,6 +42,7 @@ pub(crate) struct Waiting {
     pub(crate) class: Option<ClassName>,
     pub(crate) request_id: Arc<str>,
     pub(crate) hops: u32,
+    pub(crate) begun: Begun,
     pub(crate) answer: oneshot::Sender<Result<Outcome, Box<Refusal>>>,
     pub(crate) busy: Option<Busy>,
 }
@@ -132,8 +135,19 @@ impl Handler<Begin> for Endpoint {
 }
 
 async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
-    let Waiting { entry, request, class, request_id, hops, mut answer, busy, .. } = call;
-    let allowance = entry.limits.allowance;
+    let Waiting { entry, request, class, request_id, hops, begun, mut answer, busy, .. } = call;
+    let mut allowance = entry.limits.allowance;
+    let turn = match lane.queue(&entry) {
+        Some(queue) => tokio::select! {
+            // When its time is over before it begins, it is told so below.
+            turn = tokio::time::timeout(allowance.deadline, queue.turn()) => turn.ok(),
+            () = answer.closed() => return,
+        },
+        None => None,
+    };
+    // Its time began when it was let in, and not when a thread had time for it.
+    let waited = Duration::from_nanos(now_nanos().saturating_sub(begun.since));
+    allowance.deadline = allowance.deadline.saturating_sub(waited);
     let context = CallContext {
         shapes: Arc::clone(unit.shapes()),
         team: entry.id.team().clone(),
@@ -144,6 +158,7 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
         response_max: usize::try_from(allowance.response.get()).unwrap_or(usize::MAX),
         host_calls_max: allowance.host_calls,
         host_bytes_max: allowance.host_bytes.get(),
+        memory: begun.memory,
         log: Default::default(),
         log_dropped: Default::default(),
         host_calls: Default::default(),
@@ -158,11 +173,17 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
     // in, it would not hear of.
     let outcome = match lane.switched_off(&entry, class.as_ref()) {
         Some(refusal) => Err(refusal),
-        None => tokio::select! {
-            biased;
-            outcome = call => Ok(outcome),
-            () = answer.closed() => return,
-        },
+        None => {
+            let call = match turn {
+                Some(turn) => Either::Left(InTurn::new(turn, call)),
+                None => Either::Right(call),
+            };
+            tokio::select! {
+                biased;
+                outcome = call => Ok(outcome),
+                () = answer.closed() => return,
+            }
+        }
     };
     drop(busy);
     // Nobody waits any more: there is nobody to tell.

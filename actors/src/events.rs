@@ -175,6 +175,15 @@ events! {
         /// The revision.
         revision: RevisionNumber
     } = "endpoint failed", error;
+    /// An endpoint runs on other threads from now on: on those of everybody, or apart from them.
+    EndpointMoved {
+        /// The endpoint.
+        endpoint: &'a EndpointId,
+        /// The revision.
+        revision: RevisionNumber,
+        /// What it was moved for; `fast` when it came back.
+        pace: &'static str
+    } = "endpoint moved", info;
     /// An endpoint was set aside.
     EndpointQuarantined {
         /// The endpoint.

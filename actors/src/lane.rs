@@ -7,8 +7,11 @@
 
 mod actor;
 mod call;
+mod pressure;
+mod queue;
 mod refusals;
 mod registry;
+mod slow;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -20,21 +23,32 @@ use actix::prelude::SendError;
 use actix::{Actor, Addr};
 use arc_swap::Guard;
 use quotas::admission::{self, Ask, Verdict};
+use quotas::memory::Hold;
+use quotas::pressure::shares::Shares;
+use quotas::priority::Priority;
 use quotas::refusal::Refusal;
-use quotas::scope::{ClassName, EndpointId};
+use quotas::scope::{ClassName, EndpointId, TeamName};
+use quotas::track::{Held, Pace};
 use quotas::units::Moment;
+use runtime::error::Failure;
 use runtime::fuel::now_nanos;
 use runtime::run::{Cost, Outcome};
 use runtime::unit::Unit;
 use tokio::sync::oneshot;
 
 pub use self::actor::LaneActor;
+pub(crate) use self::call::Begun;
 pub use self::call::{Admitted, Answered, CallFailure, Incoming};
+use self::pressure::Kind;
+pub use self::pressure::LanePressure;
+pub(crate) use self::queue::{InTurn, Queue};
 pub use self::refusals::Decision;
 use self::refusals::Decisions;
 pub use self::registry::LaneRegistry;
+use self::slow::SlowLane;
+pub use self::slow::SlowLanes;
 use crate::endpoint::{Begin, Busy, Endpoint, Waiting};
-use crate::events;
+use crate::events::{self, Event};
 use crate::metrics::LaneStats;
 use crate::node::Node;
 use crate::routes::{EndpointEntry, Routes};
@@ -57,6 +71,11 @@ struct Inner {
     waiting: RefCell<HashMap<u64, Waiting>>,
     tickets: Cell<u64>,
     stats: RefCell<LaneStats>,
+    pressure: Arc<LanePressure>,
+    /// Who waits to begin, on a slow thread.
+    queue: Option<Queue>,
+    /// What teams used of late: of this thread, and of the slow ones.
+    shares: [RefCell<Shares<TeamName>>; 2],
     decisions: RefCell<Decisions>,
 }
 
@@ -81,8 +100,12 @@ impl Drop for Ticket<'_> {
 }
 
 impl Lane {
-    /// Opens the lane of this thread, which has to be one of actix.
+    /// Opens the lane of this thread, which has to be one of actix and serves a door.
     pub fn open(node: &Node, index: usize) -> Self {
+        Self::of_kind(node, index, Kind::Door)
+    }
+
+    fn of_kind(node: &Node, index: usize, kind: Kind) -> Self {
         let lane = Self(Rc::new(Inner {
             index,
             node: node.clone(),
@@ -90,9 +113,22 @@ impl Lane {
             waiting: RefCell::default(),
             tickets: Cell::new(0),
             stats: RefCell::default(),
+            pressure: Arc::default(),
+            queue: (kind == Kind::Slow).then(Queue::default),
+            shares: Default::default(),
             decisions: RefCell::default(),
         }));
-        node.shared().lanes.add(LaneActor::new(Rc::downgrade(&lane.0)).start());
+        let pressure = Arc::clone(&lane.0.pressure);
+        node.shared().lanes.add(LaneActor::new(Rc::downgrade(&lane.0)).start(), Arc::clone(&pressure));
+        let weak = Rc::downgrade(&lane.0);
+        let queue = lane.0.queue.clone();
+        actix_rt::spawn(pressure::watch(pressure, node.shared().node.clone(), queue, move |now| {
+            let lane = weak.upgrade();
+            if let Some(lane) = &lane {
+                lane.shares.iter().for_each(|shares| shares.borrow_mut().fade(now));
+            }
+            lane.is_some()
+        }));
         lane
     }
 
@@ -115,9 +151,13 @@ impl Lane {
         entry: &EndpointEntry,
         class: Option<&ClassName>,
         client: &[u8],
+        priority: Priority,
     ) -> Result<Admitted, Box<Refusal>> {
         let shared = self.0.node.shared();
         let board = shared.board.load();
+        let slow = shared.slow.of(entry.guard.track.pace());
+        let shed = slow.map_or(&self.0.pressure, SlowLane::pressure);
+        let shares = self.0.shares[usize::from(slow.is_some())].borrow();
         let ask = Ask {
             board: &board,
             node: &shared.node,
@@ -125,13 +165,19 @@ impl Lane {
             revision: entry.revision,
             class,
             client,
+            priority: priority.lowered(entry.spec.priority),
+            shed: &shed.shed,
+            over_share: shed.shed.get().is_some() && shares.is_over(entry.id.team()),
         };
         let now = Moment::from_nanos(now_nanos());
         if board.observed(&ask.facts()).is_some() {
             self.0.stats.borrow_mut().refused(&entry.id, "switch.observed");
         }
         match admission::admit(&ask, now, unix_ms()) {
-            Verdict::Admitted(permit) => Ok(Admitted { permit, warning: ask.rate_policy(now) }),
+            Verdict::Admitted(permit) => {
+                let memory = Arc::new(Hold::new(&entry.guard.team.memory, &shared.node.memory));
+                Ok(Admitted { permit, memory, warning: ask.rate_policy(now) })
+            }
             Verdict::Refused(refusal) => {
                 self.0.stats.borrow_mut().refused(&entry.id, refusal.code.as_str());
                 Err(refusal)
@@ -142,10 +188,21 @@ impl Lane {
     /// Runs a call that was let in.
     pub async fn run(&self, entry: &Arc<EndpointEntry>, admitted: Admitted, incoming: Incoming) -> Answered {
         let started = Instant::now();
-        let Admitted { permit, warning } = admitted;
+        let Admitted { permit, memory, warning } = admitted;
         let request_id = Arc::clone(&incoming.request_id);
-        let (result, cost) = match self.attempt(entry, incoming).await {
+        let pace = entry.guard.track.pace();
+        let slow = self.0.node.shared().slow.of(pace);
+        let begun = Begun { since: now_nanos(), memory: Arc::clone(&memory) };
+        let outcome = match slow {
+            Some(slow) => slow.run(entry, incoming, begun).await,
+            None => self.attempt(entry, incoming, begun).await,
+        };
+        let (result, cost) = match outcome {
             Ok(outcome) => {
+                self.0.shares[usize::from(slow.is_some())]
+                    .borrow_mut()
+                    .used(entry.id.team(), outcome.cost.running);
+                self.keep_pace(entry, &outcome);
                 if self.0.stats.borrow_mut().may_log(&entry.id, outcome.log.len(), unix_ms()) {
                     events::script_said(
                         &entry.id,
@@ -175,7 +232,11 @@ impl Lane {
         {
             events::call_failed(&entry.id, entry.revision, &request_id, failure);
         }
-        Answered { result, revision: entry.revision, cost, permit, warning }
+        if let Ok(answer) = &result {
+            // It is there already, and is given away as soon as the device takes it.
+            let _ = memory.took(answer.body.len() as u64);
+        }
+        Answered { result, revision: entry.revision, cost, kept: (permit, memory), warning }
     }
 
     /// Lets a call in and runs it.
@@ -187,7 +248,7 @@ impl Lane {
         entry: &Arc<EndpointEntry>,
         incoming: Incoming,
     ) -> Result<Answered, Box<Refusal>> {
-        let admitted = self.admit(entry, incoming.class.as_ref(), &incoming.client)?;
+        let admitted = self.admit(entry, incoming.class.as_ref(), &incoming.client, Priority::User)?;
         Ok(self.run(entry, admitted, incoming).await)
     }
 
@@ -202,7 +263,24 @@ impl Lane {
         });
     }
 
-    async fn attempt(&self, entry: &Arc<EndpointEntry>, incoming: Incoming) -> Result<Outcome, CallFailure> {
+    /// Moves the endpoint to other threads where what the call did asks for it.
+    fn keep_pace(&self, entry: &EndpointEntry, outcome: &Outcome) {
+        let Cost { longest_gap: piece, fuel, .. } = outcome.cost;
+        let ended_well = !matches!(outcome.result, Err(Failure::Stopped { .. } | Failure::Engine));
+        let held = Held { piece, fuel, ended_well };
+        let (track, now) = (&entry.guard.track, Moment::from_nanos(now_nanos()));
+        if let Some(pace) = track.ran(entry.revision, held, &self.0.node.shared().paces, now) {
+            Event::EndpointMoved { endpoint: &entry.id, revision: entry.revision, pace: pace.as_str() }
+                .tell();
+        }
+    }
+
+    async fn attempt(
+        &self,
+        entry: &Arc<EndpointEntry>,
+        incoming: Incoming,
+        begun: Begun,
+    ) -> Result<Outcome, CallFailure> {
         let Incoming { request, class, request_id, hops, .. } = incoming;
         let mut unit = self.cold(entry).await?;
         let (answer, answered) = oneshot::channel();
@@ -213,6 +291,7 @@ impl Lane {
             class,
             request_id,
             hops,
+            begun,
             answer,
             busy: None,
         };
@@ -297,6 +376,12 @@ impl Lane {
         self.0.tickets.set(number.wrapping_add(1));
         self.0.waiting.borrow_mut().insert(number, waiting);
         Ticket { lane: self, number }
+    }
+
+    /// The queue that calls of this endpoint begin by on this thread. Those that are new and prove themselves wait
+    /// behind nobody who is known to compute much.
+    pub(crate) fn queue(&self, entry: &EndpointEntry) -> Option<&Queue> {
+        self.0.queue.as_ref().filter(|_| entry.guard.track.pace() != Pace::New)
     }
 
     /// The call that waits under a number, which now begins or is given up.

@@ -21,6 +21,7 @@ use quotas::limits::Policy;
 use quotas::rate::Quota;
 use quotas::scope::{ClassName, ScriptId, ServiceName};
 use quotas::switches::Board;
+use quotas::track::Paces;
 use quotas::units::Bytes;
 use runtime::codec::SigningKeys;
 use runtime::host::service::Service;
@@ -29,7 +30,7 @@ use crate::controller::Controller;
 use crate::error::StartError;
 use crate::events::Event;
 use crate::fleet::{Fleet, Peers};
-use crate::lane::LaneRegistry;
+use crate::lane::{LaneRegistry, SlowLanes};
 use crate::routes::Routes;
 use crate::storage::Store;
 use crate::supervisor::Supervisor;
@@ -75,6 +76,10 @@ pub struct NodeConfig {
     pub broken_percent: u8,
     /// How many failures of an endpoint's actors, within which time, are borne.
     pub restarts: (u32, Duration),
+    /// How many threads there are for endpoints that would hold up the others; with none, these run beside them.
+    pub slow_threads: usize,
+    /// When an endpoint is moved to them.
+    pub paces: Paces,
 }
 
 impl NodeConfig {
@@ -111,6 +116,10 @@ pub struct Shared {
     pub fleet: Fleet,
     /// How far the node has come since its start.
     pub progress: Progress,
+    /// When an endpoint is moved to threads of its own.
+    pub paces: Paces,
+    /// Those threads.
+    pub slow: SlowLanes,
     unserved: Mutex<BTreeMap<ScriptId, UnitFailure>>,
     tokens: AtomicU64,
 }

@@ -65,6 +65,7 @@ pub const CODES: &[Code] = &[
     code("idempotency.running", 409, "The same request is still running"),
     code("journal.unwritable", 500, "It is in force and could not be written down"),
     code("lane.full", 503, "The thread that would run it is full"),
+    code("memory.exceeded", 503, "All calls together hold too much memory"),
     code("memory.exhausted", 500, "The script used up its memory"),
     code("method.not_allowed", 405, "The path does not answer this method"),
     code("node.draining", 503, "The node is about to stop"),

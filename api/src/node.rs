@@ -52,6 +52,8 @@ shapes! {
         pub client: RateLimits,
         /// Calls of a node alive at one time.
         pub node_concurrency: u32,
+        /// Memory that all calls of a node hold at one time, of one team half.
+        pub node_memory: String,
         /// What an upload may hold.
         pub upload: UploadLimits,
     }

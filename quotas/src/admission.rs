@@ -1,8 +1,8 @@
 //! Admission: may this call start now, and if not, why.
 //!
 //! Invariant: rules are asked in a fixed order and the first that refuses is the one named: 1 switches ·
-//! 2 quarantine · 3 the node's condition · 4 rates: class, client, endpoint, team · 5 calls alive: endpoint,
-//! team, node. All are asked before any is charged, and a refused call spends nothing.
+//! 2 quarantine · 3 the node's condition and pressure · 4 rates: class, client, endpoint, team · 5 memory: team, node · 6 calls
+//! alive: endpoint, team, node. All are asked before any is charged, and a refused call spends nothing.
 //! Not here: reading clocks, counting fuel, HTTP status codes, publishing the board.
 //!
 //! **Asked, then charged, by many threads.** Two calls may both be told yes where one place is left. So the
@@ -17,14 +17,16 @@ use std::time::Duration;
 
 use crate::concurrency::{Full, GateKind, Permit};
 use crate::guards::{Condition, EndpointGuard, NodeGuard, tightest};
+use crate::pressure::level::{ShedLevel, Shedding};
+use crate::priority::{Priority, Score};
 use crate::quarantine::Quarantine;
 use crate::rate::{Bucket, Wait};
 use crate::refusal::{RatePolicy, Refusal, RefusalCode};
-use crate::scope::{ClassName, RevisionNumber, Scope};
+use crate::scope::{ClassName, RevisionNumber, Scope, TeamName};
 use crate::switches::{Board, CallFacts, Switch};
-use crate::units::{Amount, Moment};
+use crate::units::{Amount, Bytes, Moment};
 
-/// When to come back to a node that is pressed or draining.
+/// When to come back to a node that is draining.
 const NODE_BACK_AFTER: Duration = Duration::from_secs(1);
 /// When to come back to a gate that is full: about as long as a call takes.
 const GATE_BACK_AFTER: Duration = Duration::from_millis(100);
@@ -44,6 +46,13 @@ pub struct Ask<'a> {
     pub class: Option<&'a ClassName>,
     /// What tells this client from others, such as its address.
     pub client: &'a [u8],
+    /// How important it is.
+    pub priority: Priority,
+    /// What is given up where it would run.
+    pub shed: &'a ShedLevel,
+    /// Whether its team uses more there than its part, while others want it, too. Only asked where something is
+    /// given up.
+    pub over_share: bool,
 }
 
 /// What became of the ask.
@@ -72,14 +81,21 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
     if let Some(quarantine) = ask.endpoint.quarantine.against(ask.revision) {
         return Err(set_aside(ask, &quarantine, unix_ms));
     }
-    match ask.node.condition() {
-        Condition::Open => {}
-        Condition::Pressed => return Err(node_closed(RefusalCode::PressureShed, "node.pressure")),
-        Condition::Draining => return Err(node_closed(RefusalCode::NodeDraining, "node.draining")),
+    if ask.node.condition() == Condition::Draining {
+        return Err(draining());
+    }
+    if let Some(shedding) = ask.shed.get() {
+        ask.kept(&shedding, now)?;
     }
     let rates = ask.rates();
     for rate in rates.asked() {
         rate.bucket.ask(now).map_err(|wait| too_fast(ask, rate, wait, now, unix_ms))?;
+    }
+    for (rule, scope, ledger) in [
+        ("memory.team", Some(&ask.endpoint.team.name), &ask.endpoint.team.memory),
+        ("memory.node", None, &ask.node.memory),
+    ] {
+        ledger.ask().map_err(|full| too_much(rule, scope, full))?;
     }
     let (endpoint, team) = (&ask.endpoint.gate, &ask.endpoint.team.gate);
     for (kind, gate) in
@@ -107,6 +123,13 @@ impl<'a> Ask<'a> {
     pub fn rate_policy(&self, now: Moment) -> Option<RatePolicy> {
         let rates = self.rates();
         tightest(rates.asked().map(|rate| (rate.bucket.policy(rate.kind.name(), now), rate.bucket.quota())))
+    }
+
+    /// Whether it is important enough where something is given up.
+    fn kept(&self, shedding: &Shedding, now: Moment) -> Result<(), Box<Refusal>> {
+        let priority = if self.over_share { self.priority.less() } else { self.priority };
+        let score = Score::of(priority, self.node.cohort(self.client, now));
+        if score.get() <= shedding.cutoff { Ok(()) } else { Err(Box::new(shedding.refusal(score))) }
     }
 
     fn rates(&self) -> Rates<'a> {
@@ -204,8 +227,9 @@ fn set_aside(ask: &Ask<'_>, quarantine: &Quarantine, unix_ms: u64) -> Box<Refusa
 }
 
 #[cold]
-fn node_closed(code: RefusalCode, rule: &'static str) -> Box<Refusal> {
-    Box::new(Refusal { retry_after: Some(NODE_BACK_AFTER), ..Refusal::new(code, rule, Scope::All) })
+fn draining() -> Box<Refusal> {
+    let refusal = Refusal::new(RefusalCode::NodeDraining, "node.draining", Scope::All);
+    Box::new(Refusal { retry_after: Some(NODE_BACK_AFTER), ..refusal })
 }
 
 #[cold]
@@ -239,6 +263,17 @@ fn too_many(ask: &Ask<'_>, kind: GateKind, full: Full) -> Box<Refusal> {
         observed: Some(Amount::Calls(u64::from(full.in_flight))),
         retry_after: Some(GATE_BACK_AFTER),
         ..Refusal::new(RefusalCode::ConcurrencyExceeded, rule, scope)
+    })
+}
+
+#[cold]
+fn too_much(rule: &'static str, team: Option<&TeamName>, (limit, held): (Bytes, Bytes)) -> Box<Refusal> {
+    let scope = team.map_or(Scope::All, |team| Scope::Team(team.clone()));
+    Box::new(Refusal {
+        limit: Some(Amount::Bytes(limit)),
+        observed: Some(Amount::Bytes(held)),
+        retry_after: Some(GATE_BACK_AFTER),
+        ..Refusal::new(RefusalCode::MemoryExceeded, rule, scope)
     })
 }
 

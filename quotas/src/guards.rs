@@ -12,10 +12,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::client_keys::ClientKeys;
 use crate::concurrency::Gate;
 use crate::limits::{EndpointLimits, Policy};
+use crate::memory::Ledger;
+use crate::priority::{Cohort, EPOCH};
 use crate::quarantine::QuarantineCell;
 use crate::rate::{Limiter, Quota};
 use crate::refusal::RatePolicy;
 use crate::scope::{ClassName, EndpointId, TeamName};
+use crate::track::Track;
 use crate::units::Moment;
 
 /// What is counted for one endpoint.
@@ -31,6 +34,8 @@ pub struct EndpointGuard {
     pub gate: Arc<Gate>,
     /// Whether it is set aside.
     pub quarantine: QuarantineCell,
+    /// On which threads it runs.
+    pub track: Track,
 }
 
 /// What is counted for one team.
@@ -42,6 +47,8 @@ pub struct TeamGuard {
     pub limiter: Limiter,
     /// The calls alive of all its endpoints.
     pub gate: Arc<Gate>,
+    /// The memory that they hold.
+    pub memory: Arc<Ledger>,
 }
 
 /// What is counted for a node. A cheap handle: its clones count together.
@@ -49,10 +56,14 @@ pub struct TeamGuard {
 pub struct NodeGuard {
     /// All calls alive.
     pub gate: Arc<Gate>,
+    /// The memory that they hold.
+    pub memory: Arc<Ledger>,
     /// The rates of its clients.
     pub clients: Arc<ClientKeys>,
     classes: Arc<HashMap<ClassName, Arc<Limiter>>>,
     condition: Arc<AtomicU8>,
+    /// By which clients are put into cohorts.
+    secret: RandomState,
 }
 
 /// How the node is doing.
@@ -60,8 +71,6 @@ pub struct NodeGuard {
 pub enum Condition {
     /// It takes calls.
     Open,
-    /// It has too much to do and takes none for a moment.
-    Pressed,
     /// It is about to stop and takes none any more.
     Draining,
 }
@@ -75,6 +84,7 @@ impl EndpointGuard {
             limiter: Limiter::new(quota(limits)),
             gate: Arc::new(Gate::new(limits.concurrency)),
             quarantine: QuarantineCell::default(),
+            track: Track::default(),
         }
     }
 
@@ -98,6 +108,7 @@ impl TeamGuard {
             name,
             limiter: Limiter::new(team_quota(policy)),
             gate: Arc::new(Gate::new(policy.team_concurrency)),
+            memory: Arc::new(Ledger::new(policy.node_memory).half()),
         }
     }
 
@@ -116,9 +127,11 @@ impl NodeGuard {
             classes.iter().map(|(name, quota)| (name.clone(), Arc::new(Limiter::new(*quota)))).collect();
         Self {
             gate: Arc::new(Gate::new(policy.node_concurrency)),
-            clients: Arc::new(ClientKeys::new(client_quota(policy), secret)),
+            memory: Arc::new(Ledger::new(policy.node_memory)),
+            clients: Arc::new(ClientKeys::new(client_quota(policy), secret.clone())),
             classes: Arc::new(classes),
             condition: Arc::new(AtomicU8::new(Condition::Open as u8)),
+            secret,
         }
     }
 
@@ -148,11 +161,16 @@ impl NodeGuard {
         self.classes.get(name).map(|limiter| &**limiter)
     }
 
+    /// The cohort of a client at this time: with whom it is given up, and with whom it is kept.
+    pub fn cohort(&self, client: &[u8], now: Moment) -> Cohort {
+        let epoch = now.nanos() / u64::try_from(EPOCH.as_nanos()).unwrap_or(u64::MAX);
+        Cohort::of(client, epoch, &self.secret)
+    }
+
     /// How the node is doing.
     pub fn condition(&self) -> Condition {
         match self.condition.load(Ordering::Relaxed) {
             open if open == Condition::Open as u8 => Condition::Open,
-            pressed if pressed == Condition::Pressed as u8 => Condition::Pressed,
             _ => Condition::Draining,
         }
     }

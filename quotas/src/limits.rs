@@ -81,6 +81,8 @@ pub struct Policy {
     pub team_concurrency: InFlight,
     /// Calls of a node alive at one time.
     pub node_concurrency: InFlight,
+    /// Memory that all calls of a node hold at one time, of one team half.
+    pub node_memory: Bytes,
     /// Calls in a second of one client.
     pub client_rate: PerSecond,
     /// Calls at once of one client after a quiet time.
@@ -206,6 +208,7 @@ impl Default for Policy {
             team_burst: TEAM_RATE.usual_burst(),
             team_concurrency: at_once(256),
             node_concurrency: at_once(2_048),
+            node_memory: Bytes::mib(4_096),
             client_rate: rate(20),
             client_burst: burst(40),
         }

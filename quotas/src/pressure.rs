@@ -1,7 +1,7 @@
 //! Pressure: how near a node is to having more to do than it can, and which calls it gives up for that.
 //!
 //! `lag` measures a thread, [`Signals`] become one [`Pressure`], `cutoff` turns that into a cut-off step by
-//! step, and `level` is where admission reads it.
+//! step, `level` is where admission reads it, and `shares` says whose calls go first.
 //!
 //! Invariant: the pressure is that of the worst signal, it names that signal, and it is never below what any
 //! signal alone would give.
@@ -21,6 +21,8 @@ pub mod lag;
 pub mod cutoff;
 
 pub mod level;
+
+pub mod shares;
 
 use std::fmt;
 use std::time::Duration;

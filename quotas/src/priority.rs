@@ -66,6 +66,15 @@ impl Priority {
         }
     }
 
+    /// The next that is less important; the least stays what it is.
+    #[must_use]
+    pub fn less(self) -> Self {
+        match self {
+            Self::User => Self::Prefetch,
+            Self::Prefetch | Self::Background => Self::Background,
+        }
+    }
+
     /// What a call is where its endpoint is this and its device asks for something: a device may only lower.
     #[must_use]
     pub fn lowered(self, asked: Self) -> Self {

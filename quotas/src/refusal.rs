@@ -24,6 +24,8 @@ pub enum RefusalCode {
     RateExceeded,
     /// Too many calls at one time.
     ConcurrencyExceeded,
+    /// All calls together hold as much memory as they may.
+    MemoryExceeded,
     /// A budget over a longer time is used up.
     BudgetExceeded,
     /// The thread that would run it has no room left.
@@ -85,12 +87,13 @@ pub struct Refusal {
 
 impl RefusalCode {
     /// Every code there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SwitchOff,
         Self::QuarantineActive,
         Self::PressureShed,
         Self::RateExceeded,
         Self::ConcurrencyExceeded,
+        Self::MemoryExceeded,
         Self::BudgetExceeded,
         Self::LaneFull,
         Self::NodeDraining,
@@ -104,6 +107,7 @@ impl RefusalCode {
             Self::PressureShed => "pressure.shed",
             Self::RateExceeded => "rate.exceeded",
             Self::ConcurrencyExceeded => "concurrency.exceeded",
+            Self::MemoryExceeded => "memory.exceeded",
             Self::BudgetExceeded => "budget.exceeded",
             Self::LaneFull => "lane.full",
             Self::NodeDraining => "node.draining",
@@ -138,10 +142,13 @@ impl Refusal {
     /// What its reader is told by it. A full node is no fault of the caller, a full endpoint or team is.
     pub fn reader(&self) -> Reader {
         match self.code {
-            RefusalCode::ConcurrencyExceeded if self.scope == Scope::All => Reader::WeProtectOurselves,
-            RefusalCode::RateExceeded | RefusalCode::ConcurrencyExceeded | RefusalCode::BudgetExceeded => {
-                Reader::SlowDown
+            RefusalCode::ConcurrencyExceeded | RefusalCode::MemoryExceeded if self.scope == Scope::All => {
+                Reader::WeProtectOurselves
             }
+            RefusalCode::RateExceeded
+            | RefusalCode::ConcurrencyExceeded
+            | RefusalCode::MemoryExceeded
+            | RefusalCode::BudgetExceeded => Reader::SlowDown,
             RefusalCode::SwitchOff
             | RefusalCode::QuarantineActive
             | RefusalCode::PressureShed
@@ -170,6 +177,9 @@ impl Refusal {
             }
             RefusalCode::ConcurrencyExceeded => {
                 "Let calls finish before starting more; slow services behind the script keep calls alive longer."
+            }
+            RefusalCode::MemoryExceeded => {
+                "Try again after the time given; smaller answers of services, bodies and values let more calls run at once."
             }
             RefusalCode::BudgetExceeded => {
                 "Wait until the budget begins anew, or ask the operator for a larger one."

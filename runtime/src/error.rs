@@ -83,6 +83,7 @@ impl Stop {
             Self::Response => "response.too_large",
             Self::Depth => "depth.exceeded",
             Self::Memory => "memory.exhausted",
+            Self::SharedMemory => "memory.exceeded",
         }
     }
 
@@ -97,6 +98,7 @@ impl Stop {
             Self::Response => "its answer is larger than it may be",
             Self::Depth => "it nested calls or values too deeply",
             Self::Memory => "it used up its memory",
+            Self::SharedMemory => "all calls together hold as much memory as they may, and it took more",
         }
     }
 }

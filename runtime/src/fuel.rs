@@ -21,6 +21,8 @@ use crate::run::stack;
 const SLICE: i64 = 10_000;
 /// A slice ends no later than this after its first checkpoint, however little fuel it took.
 const SLICE_NANOS: u64 = 200_000;
+/// A thread's own processor time, which is dear to read, is known to so many nanoseconds.
+const PROCESSOR_NANOS: u64 = 10_000_000;
 /// The clock is read at every so many units of fuel; a charge of more than that reads it at once.
 const CLOCK_EVERY: i64 = 16;
 
@@ -43,6 +45,8 @@ pub enum Stop {
     Depth,
     /// It allocated more than it may, in a place where Rune itself does not say so.
     Memory,
+    /// All calls of the node, or of the team, together held more memory than they may, and this one took more.
+    SharedMemory,
 }
 
 /// Raised by one with every publication of a switch board: running calls look at it at their checkpoints.
@@ -65,6 +69,7 @@ pub struct Meter {
     stopped: Option<Stop>,
     least_memory_left: usize,
     longest_gap: u64,
+    last_look: u64,
     killed: Option<IsKilled>,
 }
 
@@ -78,6 +83,7 @@ impl Meter {
             stopped: None,
             least_memory_left: usize::MAX,
             longest_gap: 0,
+            last_look: 0,
             killed,
         }
     }
@@ -102,7 +108,8 @@ impl Meter {
         self.least_memory_left
     }
 
-    /// The longest time between two looks at the clock while the call held its thread.
+    /// The longest time between two looks at the clock while the call held its thread, without the time that the
+    /// thread itself stood still for, to about ten milliseconds.
     pub fn longest_gap(&self) -> Duration {
         Duration::from_nanos(self.longest_gap)
     }
@@ -110,6 +117,12 @@ impl Meter {
     /// The deadline, on the clock of [`now_nanos`].
     pub fn deadline(&self) -> u64 {
         self.deadline
+    }
+
+    /// Counts the time from the last look to the end of a poll, which is now.
+    pub(crate) fn poll_ended(&mut self, now: u64) {
+        let gap = CURRENT.with(|current| held(current, now.saturating_sub(self.last_look)));
+        self.longest_gap = self.longest_gap.max(gap);
     }
 
     /// Looks at the deadline and the switches between two polls, when no script runs.
@@ -147,6 +160,9 @@ impl Meter {
             current.least_memory_left.set(self.least_memory_left);
             current.longest_gap.set(self.longest_gap);
             current.last_look.set(now);
+            if now.saturating_sub(current.processor.get().0) > PROCESSOR_NANOS {
+                current.processor.set((now, processor_nanos()));
+            }
             *current.killed.borrow_mut() = self.killed.clone();
         });
         /// Takes the meter off the thread again, also when `f` panics.
@@ -161,6 +177,7 @@ impl Meter {
                     self.0.stopped = current.stopped.get();
                     self.0.least_memory_left = current.least_memory_left.get();
                     self.0.longest_gap = current.longest_gap.get();
+                    self.0.last_look = current.last_look.get();
                     *current.killed.borrow_mut() = None;
                     current.left.set(i64::MAX);
                     current.next_look.set(0);
@@ -188,6 +205,8 @@ struct Current {
     least_memory_left: Cell<usize>,
     longest_gap: Cell<u64>,
     last_look: Cell<u64>,
+    /// When the thread's own processor time was read last, and what it was.
+    processor: Cell<(u64, u64)>,
     killed: RefCell<Option<IsKilled>>,
 }
 
@@ -204,6 +223,7 @@ thread_local! {
             least_memory_left: Cell::new(usize::MAX),
             longest_gap: Cell::new(0),
             last_look: Cell::new(0),
+            processor: Cell::new((0, 0)),
             killed: RefCell::new(None),
         }
     };
@@ -211,7 +231,11 @@ thread_local! {
 
 /// Nanoseconds on the monotonic clock.
 pub fn now_nanos() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    nanos(rustix::time::ClockId::Monotonic)
+}
+
+fn nanos(clock: rustix::time::ClockId) -> u64 {
+    let now = rustix::time::clock_gettime(clock);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
@@ -250,7 +274,8 @@ fn burn(cost: i64) -> Result<(), VmError> {
 fn look(current: &Current, left: i64) -> Result<(), VmError> {
     while current.stopped.get().is_none() {
         let now = now_nanos();
-        current.longest_gap.set(current.longest_gap.get().max(now.saturating_sub(current.last_look.get())));
+        let gap = held(current, now.saturating_sub(current.last_look.get()));
+        current.longest_gap.set(current.longest_gap.get().max(gap));
         current.last_look.set(now);
         let memory = rune::alloc::limit::get();
         current.least_memory_left.set(current.least_memory_left.get().min(memory));
@@ -280,6 +305,22 @@ fn look(current: &Current, left: i64) -> Result<(), VmError> {
     // From here on every checkpoint comes back.
     current.next_look.set(i64::MAX);
     Err(VmError::panic("callboard: the call was stopped"))
+}
+
+/// How much of a gap the call itself held the thread for. On a busy machine a thread may stand still in the middle
+/// of a gap; where that would matter, the thread's own processor time is the most that the gap can have been.
+fn held(current: &Current, gap: u64) -> u64 {
+    if gap < PROCESSOR_NANOS {
+        return gap;
+    }
+    let used = processor_nanos();
+    let (_, before) = current.processor.replace((now_nanos(), used));
+    gap.min(used.saturating_sub(before))
+}
+
+/// Nanoseconds that this thread has run.
+fn processor_nanos() -> u64 {
+    nanos(rustix::time::ClockId::ThreadCPUTime)
 }
 
 /// Stops the current call for a reason that the caller found; the next checkpoint fails, too.

@@ -83,12 +83,17 @@ enum Script {
     Gone,
 }
 
+/// A script's memory is counted with that of all other calls when it changed by so many bytes.
+const MEMORY_STEP: u64 = 64 * 1024;
+
 /// A call under way: a future that ends with its [`Outcome`].
 #[must_use = "a call runs when it is awaited"]
 pub struct Call {
     script: Script,
     /// Memory that it may still take, in bytes.
     memory_left: usize,
+    /// What it held when that was last counted with all other calls, in bytes.
+    memory_counted: u64,
     unit: Arc<Unit>,
     context: Rc<CallContext>,
     meter: Meter,
@@ -118,6 +123,7 @@ pub fn call(
     Call {
         script: Script::Idle(script),
         memory_left: memory,
+        memory_counted: 0,
         unit,
         context: Rc::new(context),
         meter: Meter::new(allowance.fuel, deadline, killed),
@@ -159,6 +165,11 @@ enum Step {
 }
 
 impl Call {
+    /// Whether it waits for something else than its thread: a service, or a time.
+    pub fn waits(&self) -> bool {
+        matches!(self.script, Script::Idle(_))
+    }
+
     fn step(&mut self, began: u64, task: &mut Context<'_>) -> Step {
         let on_stack = match std::mem::replace(&mut self.script, Script::Gone) {
             Script::Idle(script) => poll_on_stack(script, task.waker().clone()),
@@ -204,6 +215,22 @@ impl Call {
         self.meter.enter_at(now, || context.enter(in_memory))
     }
 
+    /// Counts what the script holds with all other calls. False where they hold too much and this one took more.
+    fn count_memory(&mut self) -> bool {
+        let left = u64::try_from(self.memory_left).unwrap_or(u64::MAX);
+        let held = self.allowance.memory.get().saturating_sub(left);
+        let counted = std::mem::replace(&mut self.memory_counted, held);
+        if held.abs_diff(counted) < MEMORY_STEP {
+            self.memory_counted = counted;
+            true
+        } else if held < counted {
+            self.context.memory.shrink(counted - held);
+            true
+        } else {
+            self.context.memory.took(held - counted).is_ok()
+        }
+    }
+
     /// Drops what the script holds, in the same bounds that it ran in.
     fn drop_script(&mut self, now: u64) {
         match std::mem::replace(&mut self.script, Script::Gone) {
@@ -216,6 +243,7 @@ impl Call {
             }
             Script::Gone => {}
         }
+        self.context.memory.shrink(std::mem::take(&mut self.memory_counted));
     }
 
     fn failure(&self, error: &VmError) -> Failure {
@@ -270,6 +298,12 @@ impl Future for Call {
         let step = this.step(began, task);
         let now = now_nanos();
         this.running += now.saturating_sub(began);
+        this.meter.poll_ended(now);
+        if matches!(step, Step::Waits | Step::Paused) && !this.count_memory() {
+            let stop = Stop::SharedMemory;
+            this.meter.stop(stop);
+            return Poll::Ready(this.end(now, Err(Failure::Stopped { stop, place: None })));
+        }
         match step {
             Step::Waits => {
                 let deadline = this.meter.deadline();

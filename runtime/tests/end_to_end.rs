@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quotas::limits::{Allowance, Policy};
+use quotas::memory::Hold;
 use quotas::units::Fuel;
 use runtime::bundle::{Bundle, BundlePath};
 use runtime::codec::{SigningKeys, open, seal};
@@ -32,6 +33,9 @@ impl Head for Get {
     }
     fn header(&self, name: &str) -> Option<&str> {
         (name == "x-device").then_some("tv")
+    }
+    fn headers(&self) -> Vec<(String, String)> {
+        vec![("x-device".to_owned(), "tv".to_owned())]
     }
 }
 
@@ -65,6 +69,7 @@ fn context(unit: &Unit, allowance: &Allowance) -> CallContext {
         response_max: usize::try_from(allowance.response.get()).unwrap(),
         host_calls_max: allowance.host_calls,
         host_bytes_max: allowance.host_bytes.get(),
+        memory: Arc::new(Hold::unbounded()),
         log: Default::default(),
         log_dropped: Default::default(),
         host_calls: Default::default(),

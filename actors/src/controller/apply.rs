@@ -57,7 +57,7 @@ impl Handler<Apply> for Controller {
     type Result = MessageResult<Apply>;
 
     fn handle(&mut self, Apply(prepared): Apply, _: &mut Self::Context) -> Self::Result {
-        let applied = self.take(prepared);
+        let applied = self.take(prepared, Origin::Changed);
         self.publish();
         MessageResult(applied)
     }
@@ -73,10 +73,19 @@ impl Handler<ApplyAll> for Controller {
 
     fn handle(&mut self, ApplyAll(all): ApplyAll, _: &mut Self::Context) {
         for prepared in all {
-            self.take(prepared);
+            self.take(prepared, Origin::Found);
         }
         self.publish();
     }
+}
+
+/// Where a step of a script comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It was made just now, here or elsewhere.
+    Changed,
+    /// It was there when the node started.
+    Found,
 }
 
 impl Controller {
@@ -85,7 +94,7 @@ impl Controller {
         self.shared.routes.store(Arc::new(Routes::new(entries)));
     }
 
-    fn take(&mut self, prepared: Prepared) -> Applied {
+    fn take(&mut self, prepared: Prepared, origin: Origin) -> Applied {
         let Prepared { script, head, active } = prepared;
         let before = self.scripts.remove(&script);
         if let Some(live) = before.as_ref().filter(|live| live.head.seq >= head.seq) {
@@ -101,8 +110,10 @@ impl Controller {
         self.store.keep(&script, &head, active.as_ref().map(|active| active.revision.clone()));
         if let Some(active) = active {
             let now = Moment::from_nanos(now_nanos());
+            // Whoever goes back to an earlier revision knows what it does.
+            let is_new = origin == Origin::Changed && Some(active.revision.number) == head.latest;
             for spec in &active.manifest.endpoints {
-                match self.entry(&script, &head, &active, spec, now) {
+                match self.entry(&script, &head, &active, spec, is_new, now) {
                     Ok(entry) => entries.push(Arc::new(entry)),
                     Err(failure) => {
                         let endpoint = EndpointId { script: script.clone(), name: spec.name.clone() };
@@ -136,6 +147,7 @@ impl Controller {
         head: &Head,
         active: &Active,
         spec: &EndpointSpec,
+        is_new: bool,
         now: Moment,
     ) -> Result<EndpointEntry, UnitFailure> {
         if let Some((route, owner)) =
@@ -148,6 +160,7 @@ impl Controller {
         let id = EndpointId { script: script.clone(), name: spec.name.clone() };
         let limits = self.shared.policy.endpoint(&spec.limits);
         let guard = self.guard(&id, &limits, now);
+        guard.track.serve(active.revision.number, is_new);
         let services: BTreeMap<_, _> = spec
             .services
             .iter()

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use quotas::concurrency::Permit;
+use quotas::memory::Hold;
 use quotas::refusal::{RatePolicy, Refusal};
 use quotas::scope::{ClassName, RevisionNumber};
 use runtime::error::Failure;
@@ -20,7 +21,24 @@ use crate::units::UnitFailure;
 #[must_use = "an admitted call that is dropped gives its place back"]
 pub struct Admitted {
     pub(super) permit: Permit,
+    pub(super) memory: Arc<Hold>,
     pub(super) warning: Option<RatePolicy>,
+}
+
+impl Admitted {
+    /// What it holds of the memory of all calls; given back with its place.
+    pub fn memory(&self) -> &Hold {
+        &self.memory
+    }
+}
+
+/// What a call has from the moment that it was let in.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    /// When that was, on the clock of the fuel meter.
+    pub(crate) since: u64,
+    /// What it holds of the memory of all calls.
+    pub(crate) memory: Arc<Hold>,
 }
 
 /// What a call brings.
@@ -46,8 +64,8 @@ pub struct Answered {
     pub revision: RevisionNumber,
     /// What it used.
     pub cost: Cost,
-    /// Its place; to be kept until the body was written.
-    pub permit: Permit,
+    /// Its place and its memory; to be kept until the body was written.
+    pub kept: (Permit, Arc<Hold>),
     /// The rate that is nearly used up.
     pub warning: Option<RatePolicy>,
 }

@@ -1,30 +1,36 @@
 //! The lanes of a node, for those who ask all of them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
 use futures_util::future::join_all;
 
 use super::actor::{Counted, FindDecision, Wake};
-use super::{Decision, LaneActor};
+use super::{Decision, LaneActor, LanePressure};
 use crate::metrics::{self, EndpointStats};
 
 /// Which lanes there are.
 #[derive(Debug, Default)]
 pub struct LaneRegistry {
-    lanes: Mutex<Vec<Addr<LaneActor>>>,
+    lanes: Mutex<Vec<(Addr<LaneActor>, Arc<LanePressure>)>>,
 }
 
 impl LaneRegistry {
-    pub(super) fn add(&self, lane: Addr<LaneActor>) {
+    pub(super) fn add(&self, lane: Addr<LaneActor>, pressure: Arc<LanePressure>) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.retain(Addr::connected);
-        lanes.push(lane);
+        lanes.retain(|(lane, _)| lane.connected());
+        lanes.push((lane, pressure));
     }
 
     fn all(&self) -> Vec<Addr<LaneActor>> {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter().filter(|lane| lane.connected()).cloned().collect()
+        lanes.iter().map(|(lane, _)| lane).filter(|lane| lane.connected()).cloned().collect()
+    }
+
+    /// What each lane says of its pressure.
+    pub fn pressures(&self) -> Vec<Arc<LanePressure>> {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().filter(|(lane, _)| lane.connected()).map(|(_, pressure)| Arc::clone(pressure)).collect()
     }
 
     /// How many there are.

@@ -20,7 +20,7 @@ use crate::error::{StartError, StoreError};
 use crate::events::Event;
 use crate::fleet::Fleet;
 use crate::journal::Journal;
-use crate::lane::LaneRegistry;
+use crate::lane::{LaneRegistry, SlowLanes};
 use crate::routes::Routes;
 use crate::storage::{Cursor, Head, Kept, NodeRow, Store, SwitchRow};
 use crate::supervisor::Supervisor;
@@ -60,6 +60,8 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         services: config.services,
         fleet: Fleet::new(me, config.peers),
         progress: Progress::default(),
+        paces: config.paces,
+        slow: SlowLanes::default(),
         unserved: Mutex::default(),
         tokens: AtomicU64::new(0),
     });
@@ -130,7 +132,9 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         Left { cursor, whole, cold: (!is_known).then_some(config.broken_percent) },
         (config.poll, config.sweep),
     );
-    Ok(Node { shared, store, controller, supervisor, storage: storage.start() })
+    let node = Node { shared, store, controller, supervisor, storage: storage.start() };
+    SlowLanes::start(&node, config.slow_threads);
+    Ok(node)
 }
 
 async fn answer<T>(

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use quotas::limits::Policy;
 use quotas::scope::{EndpointId, RevisionNumber, Scope, ScriptId, ServiceName};
+use quotas::track::Paces;
 use quotas::units::{Bytes as Size, InFlight};
 use runtime::bundle::{Bundle, BundlePath};
 use runtime::codec::SigningKeys;
@@ -147,6 +148,9 @@ impl RequestHead for Get {
     fn header(&self, _: &str) -> Option<&str> {
         None
     }
+    fn headers(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }
 
 /// Calls a path: the text of the answer, or the code of why there is none.
@@ -281,6 +285,8 @@ impl Place {
             peers: Arc::new(crate::fleet::Alone),
             broken_percent: NodeConfig::BROKEN_PERCENT,
             restarts: self.restarts,
+            slow_threads: 0,
+            paces: Paces::DEFAULT,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use quotas::priority::Priority;
 use quotas::scope::{Scope, TeamName};
 
 use super::kit::*;
@@ -69,14 +70,14 @@ fn a_call_that_was_let_in_before_a_kill_does_not_begin_after_it() {
         deploy(&node, hello("one")).await.unwrap();
         let routes = node.shared().routes.load_full();
         let entry = routes.endpoint(&endpoint("tv/home/hello")).unwrap();
-        let admitted = lane.admit(entry, None, b"c").unwrap();
+        let admitted = lane.admit(entry, None, b"c", Priority::User).unwrap();
         off(&node, "all").await.unwrap();
         let answered = lane.run(entry, admitted, incoming("/hello", Vec::new(), b"c")).await;
         assert_eq!(answered.result.unwrap_err().code(), "switch.off");
         assert_eq!(node.shared().node.gate.in_flight(), 1);
-        drop(answered.permit);
+        drop(answered.kept);
         assert_eq!(node.shared().node.gate.in_flight(), 0);
-        let refusal = *lane.admit(entry, None, b"c").unwrap_err();
+        let refusal = *lane.admit(entry, None, b"c", Priority::User).unwrap_err();
         lane.remember("d1".to_owned(), &entry.id, refusal.clone());
         let decision = node.shared().lanes.decision("d1").await;
         assert_eq!(decision.map(|decision| decision.failure), Some(CallFailure::Refused(Box::new(refusal))));

@@ -8,12 +8,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::guards::TeamGuard;
 use crate::limits::Policy;
+use crate::pressure::Signals;
+use crate::pressure::cutoff::{CutOff, UserFloor};
 use crate::rate::Quota;
 use crate::scope::{EndpointId, TeamName};
 use crate::units::{InFlight, PerSecond};
 
 /// Every rule, in the order in which they are asked.
-const IN_ORDER: [&str; 10] = [
+const IN_ORDER: [&str; 12] = [
     "switch",
     "quarantine",
     "node.pressure",
@@ -21,6 +23,8 @@ const IN_ORDER: [&str; 10] = [
     "rate.client",
     "rate.endpoint",
     "rate.team",
+    "memory.team",
+    "memory.node",
     "concurrency.endpoint",
     "concurrency.team",
     "concurrency.node",
@@ -29,12 +33,21 @@ const IN_ORDER: [&str; 10] = [
 const NOW: Moment = Moment::from_nanos(1_000_000);
 const UNIX_MS: u64 = 1_700_000_000_000;
 
+/// Makes a level give up all background calls, and nothing else.
+fn shed_background(level: &ShedLevel) {
+    let mut cutoff = CutOff::new(UserFloor::default());
+    let pressure = Signals { memory: 1.0, ..Signals::default() }.pressure();
+    cutoff.step(pressure, NOW);
+    level.publish(&cutoff, pressure, UNIX_MS);
+}
+
 /// One endpoint with all that bounds it. `rate` and `places` are the numbers of every rule.
 struct World {
     board: Board,
     node: NodeGuard,
     endpoint: EndpointGuard,
     class: ClassName,
+    shed: ShedLevel,
 }
 
 impl World {
@@ -55,6 +68,7 @@ impl World {
             node: NodeGuard::new(&policy, &classes, RandomState::new()),
             endpoint: EndpointGuard::new(id, team, &policy.default),
             class,
+            shed: ShedLevel::default(),
         }
     }
 
@@ -70,6 +84,9 @@ impl World {
             revision: RevisionNumber::first(),
             class: Some(&self.class),
             client,
+            priority: Priority::Background,
+            shed: &self.shed,
+            over_share: false,
         }
     }
 
@@ -97,12 +114,22 @@ impl World {
                 since: UNIX_MS - 5,
                 until: None,
             }),
-            "node.pressure" => self.node.set_condition(Condition::Pressed),
+            "node.pressure" => shed_background(&self.shed),
             "node.draining" => self.node.set_condition(Condition::Draining),
             "rate.class" => exhaust(self.node.class(&self.class).unwrap().bucket()),
             "rate.client" => exhaust(self.ask().rates().client.bucket),
             "rate.endpoint" => exhaust(self.endpoint.limiter.bucket()),
             "rate.team" => exhaust(self.endpoint.team.limiter.bucket()),
+            "memory.team" | "memory.node" => {
+                let other = || Arc::new(crate::memory::Ledger::new(Bytes::new(u64::MAX)));
+                let full = match rule {
+                    "memory.team" => &self.endpoint.team.memory,
+                    _ => &self.node.memory,
+                };
+                let hold = crate::memory::Hold::new(full, &other());
+                hold.grow(full.limit().get()).unwrap();
+                std::mem::forget(hold);
+            }
             // A place that is taken for good, in a gate of one: the other two gates have room.
             "concurrency.endpoint" | "concurrency.team" | "concurrency.node" => {
                 let gate = match rule {
@@ -249,14 +276,27 @@ fn a_client_is_warned_when_four_fifths_are_used() {
 }
 
 #[test]
+fn a_pressed_thread_gives_up_the_least_important_and_whoever_is_over_their_share() {
+    let world = World::new(100, 100);
+    shed_background(&world.shed);
+    let code = |priority, over_share| match admit(&Ask { priority, over_share, ..world.ask() }, NOW, UNIX_MS)
+    {
+        Verdict::Admitted(_) => "admitted",
+        Verdict::Refused(refusal) => refusal.code.as_str(),
+    };
+    assert_eq!(code(Priority::Background, false), "pressure.shed");
+    assert_eq!(code(Priority::Prefetch, false), "admitted");
+    assert_eq!(code(Priority::Prefetch, true), "pressure.shed");
+    assert_eq!(code(Priority::User, true), "admitted");
+}
+
+#[test]
 fn draining_is_for_good() {
     let world = World::new(3, 3);
     for (said, is) in [
-        (Condition::Pressed, Condition::Pressed),
         (Condition::Open, Condition::Open),
         (Condition::Draining, Condition::Draining),
         (Condition::Open, Condition::Draining),
-        (Condition::Pressed, Condition::Draining),
     ] {
         world.node.set_condition(said);
         assert_eq!(world.node.condition(), is);

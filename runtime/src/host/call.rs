@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quotas::memory::Hold;
 use quotas::scope::TeamName;
 use rune::runtime::VmError;
 
@@ -77,6 +78,8 @@ pub struct CallContext {
     pub host_calls_max: u32,
     /// The most bytes that host calls may move, both ways together.
     pub host_bytes_max: u64,
+    /// The memory that it holds beside its script's own, and that of its script when it gives its thread away.
+    pub memory: Arc<Hold>,
     /// What was logged.
     pub log: RefCell<Vec<LogLine>>,
     /// Lines that were not kept.

@@ -21,6 +21,53 @@ pub trait Head {
     fn query(&self) -> &str;
     /// The first header of that name (lower case), when it is text.
     fn header(&self, name: &str) -> Option<&str>;
+    /// All headers whose values are text, their names in lower case.
+    fn headers(&self) -> Vec<(String, String)>;
+}
+
+/// A head that belongs to no thread.
+struct Kept {
+    method: String,
+    path: String,
+    query: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Head for Kept {
+    fn method(&self) -> &str {
+        &self.method
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn query(&self) -> &str {
+        &self.query
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
+        self.headers.clone()
+    }
+}
+
+/// A request on its way to another thread.
+pub struct Parcel {
+    head: Kept,
+    params: Vec<(Arc<str>, String)>,
+    class: Option<Arc<str>>,
+    body: Bytes,
+}
+
+impl Parcel {
+    /// The request again.
+    pub fn open(self) -> Request {
+        Request { head: Rc::new(self.head), params: self.params, class: self.class, body: self.body }
+    }
 }
 
 /// A request, as a script sees it.
@@ -42,6 +89,17 @@ impl Request {
         body: Bytes,
     ) -> Self {
         Self { head, params, class, body }
+    }
+
+    /// Packs it for another thread: its head is copied, its body is not.
+    pub fn pack(self) -> Parcel {
+        let head = Kept {
+            method: self.head.method().to_owned(),
+            path: self.head.path().to_owned(),
+            query: self.head.query().to_owned(),
+            headers: self.head.headers(),
+        };
+        Parcel { head, params: self.params, class: self.class, body: self.body }
     }
 
     /// The method, upper case.

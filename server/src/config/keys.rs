@@ -139,6 +139,14 @@ pub(super) const KEYS: &[Key] = &[
     count("limits.team.burst", "200", BURST, "Calls at once of a team after a quiet time."),
     count("limits.team.concurrency", "256", AT_ONCE, "Calls of a team alive at one time."),
     count("limits.node.concurrency", "2_048", AT_ONCE, "Calls of the node alive at one time."),
+    Key {
+        name: "limits.node.memory",
+        kind: Kind::Bytes,
+        preset: Preset::Machine(memory),
+        least: "16MiB",
+        most: "4_096GiB",
+        doc: "Memory that all calls of the node hold at one time, of one team half.",
+    },
     rate("limits.client.rate", "20/s", "Calls in a second of one client."),
     count("limits.client.burst", "40", BURST, "Calls at once of one client after a quiet time."),
     Key {
@@ -235,6 +243,33 @@ pub(super) const KEYS: &[Key] = &[
         most: "1_024",
         doc: "Threads that serve devices.",
     },
+    Key {
+        name: "node.slow_workers",
+        kind: Kind::Count,
+        preset: Preset::Machine(|| cores().max(2).to_string()),
+        least: "0",
+        most: "1_024",
+        doc: "Threads of a lower priority for endpoints that are new, compute much, or hold a thread.",
+    },
+    count(
+        "node.proof_calls",
+        "10",
+        ["1", "1_000_000"],
+        "Calls of a new revision that have to end well there before it runs beside the others.",
+    ),
+    time(
+        "node.slow_piece",
+        "20ms",
+        ["1ms", "10s"],
+        "How long a call may hold its thread in one piece before its endpoint is moved there.",
+    ),
+    count(
+        "node.slow_fuel",
+        "100_000",
+        FUEL,
+        "The work of an endpoint's calls, in the mean, above which it is moved there.",
+    ),
+    time("node.slow_stay", "30s", ["1s", "1h"], "How long an endpoint that was moved stays, at least."),
     bytes("node.cache", "64MiB", ["1MiB", "64GiB"], "Memory for units that are kept ready."),
     count(
         "node.restarts",
@@ -277,6 +312,19 @@ pub(super) const KEYS: &[Key] = &[
 /// Processors that this process may use.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Six tenths of the memory that this process may use: of the machine's, or of its group's where that is less.
+fn memory() -> String {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let group = group.into_iter().filter_map(number).min();
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1_024)
+    });
+    let bytes = [group, machine].into_iter().flatten().min().unwrap_or(1 << 30);
+    format!("{}MiB", (bytes / 10 * 6 >> 20).max(64))
 }
 
 /// The machine's name, as far as it can be a node's.

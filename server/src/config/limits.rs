@@ -17,6 +17,7 @@ pub(super) fn read(settings: &Settings, faults: &mut Vec<Fault>) -> Result<Polic
         team_burst: burst(settings, "limits.team.burst")?,
         team_concurrency: settings.typed("limits.team.concurrency")?,
         node_concurrency: settings.typed("limits.node.concurrency")?,
+        node_memory: settings.typed("limits.node.memory")?,
         client_rate: settings.typed("limits.client.rate")?,
         client_burst: burst(settings, "limits.client.burst")?,
     };

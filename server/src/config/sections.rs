@@ -8,7 +8,8 @@ use std::time::Duration;
 use actors::storage::{CqlConfig, CqlConsistency, CqlSerial};
 use api::{BaseUrl, BaseUrlError};
 use quotas::scope::ServiceName;
-use quotas::units::{Bytes, InFlight};
+use quotas::track::Paces;
+use quotas::units::{Bytes, Fuel, InFlight};
 use runtime::host::service::{Service, ServiceUrl};
 
 use super::error::Fault;
@@ -109,6 +110,10 @@ pub struct NodeSettings {
     pub cache: Bytes,
     /// Failures of an endpoint within a window, after which it is set aside.
     pub restarts: (u32, Duration),
+    /// Threads for endpoints that would hold up the others.
+    pub slow_workers: usize,
+    /// When an endpoint is moved to them.
+    pub paces: Paces,
 }
 
 impl AdminConfig {
@@ -242,6 +247,13 @@ impl NodeSettings {
             workers: settings.count("node.workers")?,
             cache: settings.typed("node.cache")?,
             restarts: (settings.count("node.restarts")?, settings.time("node.restart_window")?),
+            slow_workers: settings.count("node.slow_workers")?,
+            paces: Paces {
+                proof: settings.count("node.proof_calls")?,
+                piece: settings.time("node.slow_piece")?,
+                mean: Fuel::new(settings.count("node.slow_fuel")?),
+                stay: settings.time("node.slow_stay")?,
+            },
         })
     }
 }

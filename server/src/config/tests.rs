@@ -40,7 +40,9 @@ fn a_server_needs_no_configuration() {
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:8081");
     assert_eq!(config.embedded(), Some(Path::new("callboard-data")));
     assert_eq!(config.signing, SigningSource::Own("callboard-data/signing.key".into()));
-    assert_eq!(config.limits, Policy::default());
+    let node_memory = config.limits.node_memory;
+    assert!(node_memory >= quotas::units::Bytes::mib(64), "{node_memory}");
+    assert_eq!(config.limits, Policy { node_memory, ..Policy::default() });
     assert!(config.services.is_empty() && config.classes.is_empty() && config.admin_token.is_none());
 }
 
@@ -262,8 +264,13 @@ fn what_is_shown_says_the_same_when_it_is_read_again() {
 
 #[test]
 fn what_is_shown_by_default() {
-    let environment =
-        [("CALLBOARD_NODE_NAME", "n1"), ("CALLBOARD_NODE_WORKERS", "2"), ("CALLBOARD_COMPILER_AT_ONCE", "1")];
+    let environment = [
+        ("CALLBOARD_NODE_NAME", "n1"),
+        ("CALLBOARD_NODE_WORKERS", "2"),
+        ("CALLBOARD_NODE_SLOW_WORKERS", "2"),
+        ("CALLBOARD_LIMITS_NODE_MEMORY", "4GiB"),
+        ("CALLBOARD_COMPILER_AT_ONCE", "1"),
+    ];
     let sources = Sources {
         environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         ..Sources::default()

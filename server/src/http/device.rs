@@ -112,13 +112,13 @@ async fn serve_call(
         return Err(told(Problem::of("hops.exceeded", "")));
     }
     let class = caller.class.as_ref();
-    let admitted = thread.lane.admit(&entry, class, &caller.client).map_err(|refusal| {
+    let admitted = thread.lane.admit(&entry, class, &caller.client, caller.priority).map_err(|refusal| {
         let decision = ulid::Ulid::generate().to_string();
         let response = problem::respond_refusal(&refusal, &decision);
         thread.lane.remember(decision, &entry.id, *refusal);
         Box::new(response)
     })?;
-    let body = body::read(req, payload, &entry.limits.allowance, &thread.config.timeouts);
+    let body = body::read(req, payload, &entry.limits.allowance, &thread.config.timeouts, admitted.memory());
     let body = body.await.map_err(|problem| told(*problem))?;
     let class = class.map(|class| class.as_str().into());
     let incoming = Incoming {

@@ -12,6 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use api::{Check, Health};
 use quotas::guards::Condition;
+use quotas::priority::Score;
 
 use self::exposition::Scrape;
 use super::auth::Caller;
@@ -78,6 +79,7 @@ pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpR
     let shared = door.node.shared();
     let lanes = tokio::time::timeout(LANES_WAIT, shared.lanes.snapshot());
     let (lanes, store) = tokio::join!(lanes, store(&door));
+    let pressures = shared.lanes.pressures();
     let scrape = Scrape {
         // A scrape that waits for a thread without end would tell nothing at all.
         answered: lanes.is_ok(),
@@ -88,6 +90,15 @@ pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpR
         in_flight: shared.node.gate.in_flight(),
         in_flight_max: shared.node.gate.limit().get(),
         lanes: shared.lanes.len(),
+        lag: pressures.iter().map(|lane| lane.lag()).max().unwrap_or_default(),
+        cutoff: pressures
+            .iter()
+            .filter_map(|lane| lane.shed.get())
+            .map(|shed| shed.cutoff)
+            .min()
+            .unwrap_or(Score::MAX),
+        memory: shared.node.memory.held(),
+        memory_max: shared.node.memory.limit(),
         routes: shared.routes.load().len(),
         switches: shared.board.load().iter().count(),
         unserved: shared.unserved().len(),

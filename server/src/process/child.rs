@@ -214,5 +214,7 @@ pub(super) fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
         peers: Arc::new(Alone),
         broken_percent: config.node.broken_percent,
         restarts: config.node.restarts,
+        slow_threads: config.node.slow_workers,
+        paces: config.node.paces,
     })
 }

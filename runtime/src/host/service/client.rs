@@ -3,12 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use quotas::memory::{Hold, Spent};
 
 use super::super::call::{CallContext, time_left};
 use super::{Answer, Outgoing, Service, ServiceError};
@@ -51,7 +53,7 @@ pub(super) async fn send(
     let request = request(service, call, outgoing).map_err(|why| failed("protocol", why))?;
     let _place = service.place(&call.team).map_err(|why| failed("full", why))?;
     let limit = time_left(service.timeout);
-    let answer = tokio::time::timeout(limit, exchange(service, request));
+    let answer = tokio::time::timeout(limit, exchange(service, request, &call.memory));
     match answer.await {
         Ok(answer) => answer,
         Err(_) => Err(failed("timeout", format!("no answer within {} ms", limit.as_millis()))),
@@ -82,7 +84,11 @@ fn request(
     Ok(request)
 }
 
-async fn exchange(service: &Service, request: http::Request<Full<Bytes>>) -> Result<Answer, ServiceError> {
+async fn exchange(
+    service: &Service,
+    request: http::Request<Full<Bytes>>,
+    memory: &Hold,
+) -> Result<Answer, ServiceError> {
     let name = service.name.as_str();
     let client = CLIENT.with(Clone::clone);
     let answer = client
@@ -97,25 +103,14 @@ async fn exchange(service: &Service, request: http::Request<Full<Bytes>>) -> Res
             "it answered with a content encoding that was not asked for",
         ));
     }
-    let max = usize::try_from(service.response_max.get()).unwrap_or(usize::MAX);
-    let body = Limited::new(body, max).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            ServiceError::new(
-                "too_large",
-                name,
-                format!("its answer is larger than {}", service.response_max),
-            )
-        } else {
-            ServiceError::new("protocol", name, "its answer ended early")
-        }
-    })?;
+    let body = read(service, body, memory).await?;
     let headers = head
         .headers
         .iter()
         .take(HEADERS_MAX)
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
-    let answer = Answer { status: head.status.as_u16(), headers, body: body.to_bytes() };
+    let answer = Answer { status: head.status.as_u16(), headers, body };
     if head.status.as_u16() >= 400 {
         let mut error = ServiceError::new("status", name, format!("answered {}", head.status.as_u16()));
         error.answer = Some(answer);
@@ -123,6 +118,29 @@ async fn exchange(service: &Service, request: http::Request<Full<Bytes>>) -> Res
     }
     // A redirect is an answer like any other: following it could leave the service.
     Ok(answer)
+}
+
+/// Reads an answer's body, piece by piece, as far as the service's limit and the memory of all calls allow.
+async fn read(service: &Service, mut body: Incoming, memory: &Hold) -> Result<Bytes, ServiceError> {
+    let failed = |kind, detail: String| ServiceError::new(kind, service.name.as_str(), detail);
+    let max = usize::try_from(service.response_max.get()).unwrap_or(usize::MAX);
+    let mut whole = BytesMut::new();
+    while let Some(piece) = body.frame().await {
+        let piece = piece.map_err(|_| failed("protocol", "its answer ended early".to_owned()))?;
+        let Ok(piece) = piece.into_data() else { continue };
+        if whole.len() + piece.len() > max {
+            let detail = format!("its answer is larger than {}", service.response_max);
+            return Err(failed("too_large", detail));
+        }
+        memory.grow(piece.len() as u64).map_err(|Spent { limit, .. }| {
+            failed("full", format!("all calls together hold as much memory as they may, {limit}"))
+        })?;
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(piece);
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
 }
 
 /// Says what failed without the address, which is the operator's own.

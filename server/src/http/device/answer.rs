@@ -1,6 +1,7 @@
 //! What a device gets: the script's answer, or a problem that names the rule and nothing of others.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, MessageBody};
@@ -11,6 +12,7 @@ use actors::lane::Answered;
 use api::Problem;
 use bytes::Bytes;
 use quotas::concurrency::Permit;
+use quotas::memory::Hold;
 use runtime::host::response::Response;
 
 use crate::http::problem;
@@ -20,7 +22,7 @@ const REVISION: HeaderName = HeaderName::from_static("callboard-revision");
 /// The body of an answer; the call's place is given back when it was written or dropped.
 struct Held {
     body: Bytes,
-    _permit: Permit,
+    _kept: (Permit, Arc<Hold>),
 }
 
 impl MessageBody for Held {
@@ -38,9 +40,9 @@ impl MessageBody for Held {
 
 /// The answer to a call that was let in.
 pub(super) fn of(answered: Answered) -> HttpResponse {
-    let Answered { result, revision, permit, warning, .. } = answered;
+    let Answered { result, revision, kept, warning, .. } = answered;
     let mut response = match result {
-        Ok(answer) => script(answer, permit),
+        Ok(answer) => script(answer, kept),
         Err(failure) => {
             let failed = problem::failed(&failure);
             problem::respond(failed.for_device())
@@ -54,7 +56,7 @@ pub(super) fn of(answered: Answered) -> HttpResponse {
     response
 }
 
-fn script(answer: Response, permit: Permit) -> HttpResponse {
+fn script(answer: Response, kept: (Permit, Arc<Hold>)) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let mut response = HttpResponse::build(status);
     if let Some(content_type) = answer.content_type {
@@ -74,7 +76,7 @@ fn script(answer: Response, permit: Permit) -> HttpResponse {
     if matches!(answer.status, 204 | 304) {
         return response.finish();
     }
-    response.body(Held { body: answer.body, _permit: permit })
+    response.body(Held { body: answer.body, _kept: kept })
 }
 
 /// 405, with what the path does answer.

@@ -8,6 +8,7 @@ use api::Problem;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use quotas::limits::Allowance;
+use quotas::memory::Hold;
 
 use crate::config::Timeouts;
 
@@ -17,12 +18,13 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Reads the body.
 ///
 /// # Errors
-/// It is too large, comes too slowly, or is encoded.
+/// It is too large, comes too slowly, or is encoded, or all calls together hold too much.
 pub(super) async fn read(
     req: &HttpRequest,
     mut payload: web::Payload,
     allowance: &Allowance,
     timeouts: &Timeouts,
+    memory: &Hold,
 ) -> Result<Bytes, Box<Problem>> {
     let headers = req.headers();
     if !headers.contains_key("content-length") && !headers.contains_key("transfer-encoding") {
@@ -50,13 +52,20 @@ pub(super) async fn read(
                 Ok(None) => return Ok(()),
                 Ok(Some(Err(_))) => return Err("request.invalid"),
                 Ok(Some(Ok(piece))) if body.len() + piece.len() > max => return Err("request.too_large"),
-                Ok(Some(Ok(piece))) => body.extend_from_slice(&piece),
+                Ok(Some(Ok(piece))) => {
+                    memory.grow(piece.len() as u64).map_err(|_| "memory.exceeded")?;
+                    body.extend_from_slice(&piece);
+                }
             }
         }
     };
     match tokio::time::timeout(timeouts.body, whole).await {
         Ok(Ok(())) => Ok(body.freeze()),
         Ok(Err("request.too_large")) => Err(too_large()),
+        Ok(Err(code @ "memory.exceeded")) => {
+            let detail = "all calls together hold as much as they may; try again in a moment";
+            Err(Box::new(Problem::of(code, detail)))
+        }
         Ok(Err(code)) => Err(Box::new(Problem::of(code, "the body did not arrive whole"))),
         Err(_) => Err(Box::new(Problem::of("request.timeout", "the body did not arrive in time"))),
     }

@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
+use quotas::priority::Priority;
 use quotas::scope::ClassName;
 
 use crate::config::{ClientKeySource, Config};
 
+/// The header by which a device lowers its call's priority.
+const PRIORITY: &str = "callboard-priority";
 /// The header that counts how many callboards a request came through.
 const HOPS: &str = "callboard-hops";
 /// A request that came through more goes in a circle.
@@ -24,6 +27,8 @@ pub(super) struct Caller {
     pub(super) client: Box<[u8]>,
     pub(super) request_id: Arc<str>,
     pub(super) hops: u32,
+    /// What the device says of its call's importance, which can only lower it.
+    pub(super) priority: Priority,
 }
 
 impl Caller {
@@ -36,6 +41,7 @@ impl Caller {
             client: client(req, config),
             request_id: header(REQUEST_ID.as_str()).filter(|id| is_id(id)).map_or_else(new_id, Arc::from),
             hops,
+            priority: header(PRIORITY).and_then(Priority::from_name).unwrap_or_default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A request's head, as scripts ask for it.
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderValue;
 use runtime::host::request::Head;
 
 /// The head of a device's request. A cheap handle of actix's own.
@@ -27,5 +28,11 @@ impl Head for DeviceHead {
 
     fn header(&self, name: &str) -> Option<&str> {
         self.0.headers().get(name)?.to_str().ok()
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let headers = self.0.headers().iter();
+        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect()
     }
 }

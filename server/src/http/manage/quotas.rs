@@ -7,6 +7,7 @@ use actors::node::Shared;
 use api::{Problem, QuotaRule, QuotaState};
 use quotas::concurrency::Gate;
 use quotas::guards::{EndpointGuard, TeamGuard};
+use quotas::memory::Ledger;
 use quotas::rate::Limiter;
 use quotas::scope::{Scope, ScriptId};
 use quotas::units::Moment;
@@ -38,7 +39,10 @@ fn rules(shared: &Shared, scope: &Scope) -> Option<Vec<QuotaRule>> {
     let routes = shared.routes.load();
     let of_script = |script: &ScriptId| routes.iter().find(|entry| entry.id.script == *script);
     match scope {
-        Scope::All => Some(vec![concurrency("concurrency.node", &shared.node.gate)]),
+        Scope::All => Some(vec![
+            memory("memory.node", &shared.node.memory),
+            concurrency("concurrency.node", &shared.node.gate),
+        ]),
         Scope::Team(team) => {
             routes.iter().find(|entry| entry.id.team() == team).map(|entry| of_team(&entry.guard.team))
         }
@@ -62,7 +66,11 @@ fn of_endpoint(guard: &EndpointGuard) -> Vec<QuotaRule> {
 }
 
 fn of_team(guard: &TeamGuard) -> Vec<QuotaRule> {
-    vec![rate("rate.team", &guard.limiter), concurrency("concurrency.team", &guard.gate)]
+    vec![
+        rate("rate.team", &guard.limiter),
+        memory("memory.team", &guard.memory),
+        concurrency("concurrency.team", &guard.gate),
+    ]
 }
 
 fn rate(rule: &str, limiter: &Limiter) -> QuotaRule {
@@ -81,6 +89,15 @@ fn concurrency(rule: &str, gate: &Gate) -> QuotaRule {
         rule: rule.to_owned(),
         limit: limit.to_string(),
         remaining: limit.saturating_sub(gate.in_flight()).into(),
+        reset_ms: None,
+    }
+}
+
+fn memory(rule: &str, ledger: &Ledger) -> QuotaRule {
+    QuotaRule {
+        rule: rule.to_owned(),
+        limit: ledger.limit().to_string(),
+        remaining: ledger.limit().get().saturating_sub(ledger.held().get()),
         reset_ms: None,
     }
 }

@@ -69,6 +69,7 @@ pub(super) async fn limits(door: Door, _caller: Caller, request: HttpRequest) ->
             concurrency: None,
         },
         node_concurrency: policy.node_concurrency.get(),
+        node_memory: policy.node_memory.to_string(),
         upload: UploadLimits {
             files: u32::try_from(archive.files).unwrap_or(u32::MAX),
             file: archive.file.to_string(),

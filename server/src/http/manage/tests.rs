@@ -449,7 +449,8 @@ fn the_probes_say_how_the_node_is() {
             ("300ms", 2_000_000)
         );
         let quotas = kit.admin().quotas("all").await.unwrap();
-        assert_eq!((quotas.rules[0].rule.as_str(), quotas.rules[0].remaining), ("concurrency.node", 2_048));
+        let rules: Vec<_> = quotas.rules.iter().map(|rule| (rule.rule.as_str(), rule.remaining)).collect();
+        assert_eq!(rules, [("memory.node", 4_096 << 20), ("concurrency.node", 2_048)]);
         assert_eq!(kit.admin().nodes().await.unwrap().items[0].ready, Some(true));
         kit.node.drain().await;
         let health = nobody.ready().await.unwrap();

@@ -4,12 +4,15 @@
 //! in base units.
 
 use std::fmt::Error;
+use std::time::Duration;
 
 use actors::metrics::EndpointStats;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
+
+use quotas::units::Bytes;
 
 use crate::http::manage::VERSION;
 
@@ -34,6 +37,10 @@ pub(super) struct Scrape {
     pub(super) in_flight: u32,
     pub(super) in_flight_max: u32,
     pub(super) lanes: usize,
+    pub(super) lag: Duration,
+    pub(super) cutoff: u8,
+    pub(super) memory: Bytes,
+    pub(super) memory_max: Bytes,
     pub(super) routes: usize,
     pub(super) switches: usize,
     pub(super) unserved: usize,
@@ -120,7 +127,14 @@ impl Collector for Scrape {
             ("callboard_missing", "Scripts that are served and that the store lacks", number(self.missing)),
             ("callboard_nodes", "Nodes that are known, with this one", number(self.nodes)),
             ("callboard_routes", "Endpoints that are served", number(self.routes)),
-            ("callboard_lanes", "Threads that serve devices", number(self.lanes)),
+            ("callboard_lanes", "Threads that run scripts", number(self.lanes)),
+            (
+                "callboard_shed_cutoff",
+                "The highest score that the most laden thread lets in",
+                self.cutoff.into(),
+            ),
+            ("callboard_held_bytes", "Memory that all calls hold", number(self.memory.get())),
+            ("callboard_held_bytes_max", "Memory that they may hold", number(self.memory_max.get())),
             ("callboard_lanes_answered", "Whether all of them told what they counted", self.answered.into()),
             ("callboard_store_up", "Whether the store answers", self.store.into()),
             ("callboard_loaded", "Whether the scripts were read since the start", self.loaded.into()),
@@ -129,6 +143,9 @@ impl Collector for Scrape {
             let value: i64 = value;
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
         }
+        let (name, help) = ("callboard_lag", "How long what is ready waits for the most laden thread");
+        let mut gauge = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        gauge.encode_gauge(&self.lag.as_secs_f64())?;
         if let Some(behind_ms) = self.behind_ms {
             let (name, help) =
                 ("callboard_snapshot_age", "Time since the store was last compared with what is served");

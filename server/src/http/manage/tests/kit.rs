@@ -91,6 +91,8 @@ async fn node(directory: PathBuf) -> Node {
         peers: Arc::new(actors::fleet::Alone),
         broken_percent: NodeConfig::BROKEN_PERCENT,
         restarts: NodeConfig::RESTARTS,
+        slow_threads: 0,
+        paces: quotas::track::Paces::DEFAULT,
     };
     Node::start(config, store).await.unwrap()
 }

@@ -1,0 +1,185 @@
+//! Slow lanes: threads of their own, of a lower priority, for endpoints that would hold up the others.
+//!
+//! Invariant: what runs here takes from those who serve everybody nothing but what they leave: the scheduler of the
+//! machine sees to that. A call that crosses over is given up with whoever waits for it, and its time began before.
+//! Not here: which endpoints come here (`quotas::track`).
+//!
+//! The threads are two groups: one for calls that hold a thread in one piece, one for those that compute much or
+//! are new. So a revision that has to prove itself does not wait behind one that is known to do harm.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use actix::{Actor, Addr, Context, Handler, Message, ResponseFuture};
+use actix_rt::Arbiter;
+use quotas::scope::ClassName;
+use quotas::track::Pace;
+use runtime::host::request::Parcel;
+use runtime::run::Outcome;
+use tokio::sync::oneshot;
+
+use super::{Begun, CallFailure, Incoming, Kind, Lane, LanePressure, refusals};
+use crate::node::Node;
+use crate::routes::EndpointEntry;
+
+/// How much lower the threads' priority is, in the steps of `nice`: about a tenth of the processor beside threads
+/// that want all of it.
+const NICE: i32 = 10;
+/// Calls that may wait to begin on one thread; more are refused.
+const MAILBOX: usize = 1_024;
+
+/// The slow lanes of a node.
+#[derive(Debug, Default)]
+pub struct SlowLanes {
+    lanes: OnceLock<Vec<SlowLane>>,
+}
+
+/// One thread, seen from the others.
+#[derive(Debug)]
+pub(super) struct SlowLane {
+    addr: Addr<SlowThread>,
+    pressure: Arc<LanePressure>,
+    calls: Arc<AtomicU32>,
+}
+
+/// The same thread, seen from itself.
+struct SlowThread {
+    lane: Lane,
+}
+
+/// Another lane: run this.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Cross {
+    entry: Arc<EndpointEntry>,
+    parcel: Parcel,
+    class: Option<ClassName>,
+    client: Box<[u8]>,
+    request_id: Arc<str>,
+    hops: u32,
+    begun: Begun,
+    answer: oneshot::Sender<Result<Outcome, CallFailure>>,
+}
+
+impl SlowLanes {
+    /// Starts so many threads for a node.
+    pub(crate) fn start(node: &Node, threads: usize) {
+        let lanes = (0..threads).filter_map(|number| SlowLane::start(node, number));
+        // A node is started once.
+        let _ = node.shared().slow.lanes.set(lanes.collect());
+    }
+
+    /// How many threads there are.
+    pub fn len(&self) -> usize {
+        self.lanes.get().map_or(0, Vec::len)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The thread for a call of this pace: of its group the one with the fewest calls. None for those that run
+    /// beside everybody else's.
+    pub(super) fn of(&self, pace: Pace) -> Option<&SlowLane> {
+        let lanes = self.lanes.get()?;
+        let (others, holders) = lanes.split_at(lanes.len().div_ceil(2));
+        let group = match pace {
+            Pace::Fast => return None,
+            Pace::New | Pace::Heavy => others,
+            Pace::Held | Pace::Sentenced if holders.is_empty() => others,
+            Pace::Held | Pace::Sentenced => holders,
+        };
+        group.iter().min_by_key(|lane| lane.calls.load(Ordering::Relaxed))
+    }
+}
+
+impl SlowLane {
+    fn start(node: &Node, number: usize) -> Option<Self> {
+        let arbiter = Arbiter::new();
+        let (opened, is_open) = std::sync::mpsc::channel();
+        let node = node.clone();
+        let started = arbiter.spawn_fn(move || {
+            let thread = rustix::thread::gettid();
+            if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
+                tracing::warn!(%error, "a thread for slow endpoints keeps the priority of the others");
+            }
+            let lane = Lane::of_kind(&node, SLOW_FROM + number, Kind::Slow);
+            let pressure = Arc::clone(&lane.0.pressure);
+            let (_, receiver) = actix::dev::channel::channel(MAILBOX);
+            // Nobody waits for a thread of a node that was given up.
+            let _ = opened.send((Context::with_receiver(receiver).run(SlowThread { lane }), pressure));
+        });
+        let (addr, pressure) = started.then(|| is_open.recv().ok()).flatten()?;
+        Some(Self { addr, pressure, calls: Arc::default() })
+    }
+
+    /// What it says of its pressure.
+    pub(super) fn pressure(&self) -> &Arc<LanePressure> {
+        &self.pressure
+    }
+
+    /// Runs a call there.
+    ///
+    /// # Errors
+    /// As a call on this thread.
+    pub(super) async fn run(
+        &self,
+        entry: &Arc<EndpointEntry>,
+        incoming: Incoming,
+        begun: Begun,
+    ) -> Result<Outcome, CallFailure> {
+        let _counted = Counted::new(&self.calls);
+        let (answer, answered) = oneshot::channel();
+        let Incoming { request, class, client, request_id, hops } = incoming;
+        let (entry, parcel) = (Arc::clone(entry), request.pack());
+        let id = entry.id.clone();
+        let cross = Cross { entry, parcel, class, client, request_id, hops, begun, answer };
+        if self.addr.try_send(cross).is_err() {
+            return Err(CallFailure::Refused(refusals::no_room(&id)));
+        }
+        answered.await.unwrap_or(Err(CallFailure::Lost))
+    }
+}
+
+/// Lanes are numbered; those of slow threads begin here.
+const SLOW_FROM: usize = 1 << 16;
+
+/// Counts a call for as long as somebody waits for it.
+struct Counted(Arc<AtomicU32>);
+
+impl Counted {
+    fn new(calls: &Arc<AtomicU32>) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(calls))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Actor for SlowThread {
+    type Context = Context<Self>;
+}
+
+impl Handler<Cross> for SlowThread {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, cross: Cross, _: &mut Self::Context) -> Self::Result {
+        let lane = self.lane.clone();
+        Box::pin(async move {
+            let Cross { entry, parcel, class, client, request_id, hops, begun, mut answer } = cross;
+            let incoming = Incoming { request: parcel.open(), class, client, request_id, hops };
+            let outcome = tokio::select! {
+                biased;
+                outcome = lane.attempt(&entry, incoming, begun) => outcome,
+                () = answer.closed() => return,
+            };
+            // Nobody waits any more: there is nobody to tell.
+            let _ = answer.send(outcome);
+        })
+    }
+}

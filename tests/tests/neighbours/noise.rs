@@ -1,0 +1,183 @@
+//! What noisy neighbours do, each as much as its team may.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tests::load::Load;
+use tests::server::Server;
+use tests::service::Service;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+/// Connections of a crowd: as many calls of one endpoint as may be alive at one time.
+const CROWD: usize = 64;
+
+/// What the neighbours need.
+pub struct Place {
+    service: Service,
+}
+
+impl Place {
+    pub fn open() -> Self {
+        Self { service: Service::slow(Duration::ZERO) }
+    }
+
+    pub fn settings(&self) -> Vec<String> {
+        vec![
+            format!("service.near.url=http://{}", self.service.address()),
+            "service.near.timeout=5s".to_owned(),
+        ]
+    }
+}
+
+/// A kind of noise.
+#[derive(Debug, Clone, Copy)]
+pub enum Noise {
+    Spin,
+    Allocate,
+    HostCalls,
+    Sort,
+    Deploys,
+    Bombs,
+    Answers,
+}
+
+/// Noise that goes on until it is ended.
+pub enum Running {
+    Calls(Load),
+    Task(Arc<AtomicBool>, Vec<JoinHandle<()>>, Arc<AtomicUsize>, &'static str),
+}
+
+impl Running {
+    /// Ends it; what it did.
+    pub async fn end(self) -> String {
+        match self {
+            Self::Calls(load) => {
+                let outcomes = load.end().await.outcomes();
+                let parts: Vec<_> =
+                    outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+                parts.join(", ")
+            }
+            Self::Task(ends, tasks, done, what) => {
+                ends.store(true, Ordering::Relaxed);
+                for task in tasks {
+                    task.await.expect("noise goes on");
+                }
+                format!("{} {what}", done.load(Ordering::Relaxed))
+            }
+        }
+    }
+}
+
+impl Noise {
+    pub const ALL: [Self; 7] =
+        [Self::Spin, Self::Allocate, Self::HostCalls, Self::Sort, Self::Deploys, Self::Bombs, Self::Answers];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spin => "spins in a closure",
+            Self::Allocate => "allocates to its limit",
+            Self::HostCalls => "floods a service",
+            Self::Sort => "sorts natively",
+            Self::Deploys => "deploys all the time",
+            Self::Bombs => "deploys compile bombs",
+            Self::Answers => "answers a megabyte, read slowly",
+        }
+    }
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::Spin => "pub fn main(request) { let f = || loop { }; f() }",
+            Self::Allocate => {
+                "pub fn main(request) { let all = []; loop { let part = []; for i in 0..1000 { part.push(`text ${i}`); } \
+                 all.push(part); } }"
+            }
+            Self::HostCalls => {
+                "pub async fn main(request) { loop { let answer = callboard::service::get(\"near\", \"/\").await; } }"
+            }
+            Self::Sort => {
+                "pub fn main(request) { let v = []; for i in 0..100_000 { v.push((i * 7919) % 100_003); } loop { v.sort(); \
+                 v.reverse(); } }"
+            }
+            Self::Answers => {
+                "pub fn main(request) { let text = `0123456789abcdef`; while text.len() < 500_000 { text = `${text}${text}`; } \
+                 text }"
+            }
+            Self::Deploys | Self::Bombs => "pub fn main(request) { `small` }",
+        }
+    }
+
+    /// Starts it.
+    pub async fn start(self, server: &Server, _: &Place) -> Running {
+        const LIMITS: &str = "services = [\"near\"]\n[endpoint.limits]\ndeadline = \"300ms\"\nfuel = 50_000_000\n\
+                              memory = \"8MiB\"\n";
+        let id = format!("noisy/{}", format!("{self:?}").to_lowercase());
+        server.deploy_with(&id, LIMITS, self.source()).await.expect("the neighbour is deployed");
+        match self {
+            Self::Deploys => {
+                deploys(server, 4, "deploys", |n| format!("pub fn main(request) {{ `small {n}` }}"))
+            }
+            Self::Bombs => deploys(server, 8, "compile bombs", bomb),
+            Self::Answers => slow_readers(server, &format!("/{id}")),
+            _ => Running::Calls(Load::crowd(&server.device, &format!("/{id}"), CROWD)),
+        }
+    }
+}
+
+/// Takes the compiler long, differently each time.
+fn bomb(n: usize) -> String {
+    let arms: String = (0..4_000).map(|arm| format!("{arm} => {},\n", arm + n)).collect();
+    format!("pub fn main(request) {{ match request.path().len() {{ {arms} _ => 0 }} }}")
+}
+
+fn deploys(server: &Server, at_once: usize, what: &'static str, source: fn(usize) -> String) -> Running {
+    let (ends, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let tasks = (0..at_once).map(|number| {
+        let (ends, done, client) = (Arc::clone(&ends), Arc::clone(&done), server.client());
+        tokio::spawn(async move {
+            let mut count = number * 1_000_000;
+            while !ends.load(Ordering::Relaxed) {
+                count += 1;
+                let script = format!("storm{number}");
+                let archive =
+                    tests::server::bundle(&format!("noisy/{script}"), "", &source(count)).to_archive();
+                let upload = api::client::Upload::default();
+                // Whether it is taken, too large, or told to wait: it was asked.
+                let _ = client.upload("noisy", &script, archive.into(), &upload).await;
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    });
+    Running::Task(Arc::clone(&ends), tasks.collect(), done, what)
+}
+
+/// Ask for large answers and take them in small sips.
+fn slow_readers(server: &Server, path: &str) -> Running {
+    let (ends, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let address: SocketAddr = server.device.trim_start_matches("http://").parse().expect("an address");
+    let tasks = (0..CROWD).map(|_| {
+        let (ends, done, path) = (Arc::clone(&ends), Arc::clone(&done), path.to_owned());
+        tokio::spawn(async move {
+            while !ends.load(Ordering::Relaxed) {
+                let Ok(mut stream) = TcpStream::connect(address).await else { continue };
+                let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+                if stream.write_all(head.as_bytes()).await.is_err() {
+                    continue;
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+                let (mut sip, mut sips) = ([0; 1_024], 0);
+                while sips < 50
+                    && !ends.load(Ordering::Relaxed)
+                    && matches!(stream.read(&mut sip).await, Ok(1..))
+                {
+                    sips += 1;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        })
+    });
+    Running::Task(Arc::clone(&ends), tasks.collect(), done, "large answers")
+}
