@@ -23,6 +23,8 @@
 //! - *The long time* stands still while g is below 1, or an incident that lasts becomes the measure of health
 //!   (failsafe-go, issue 127). Where requests take more than half of the time that they may, the limit falls
 //!   whatever the long time says.
+//!   Where requests have become much faster it follows within a few windows, not by a twentieth a window: after a
+//!   brown-out that it was learned in, the limit would overshoot.
 //! - *Covariance guard*, after Uber's Cinnamon: where the throughput falls with the limit, the limit is not
 //!   what makes requests slow. Then it falls no further, and the long time is learned anew. Correlation over the
 //!   last 20 windows would mistake a service that lost half of its capacity for that, since its throughput
@@ -34,6 +36,7 @@
 
 mod window;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::window::{Measured, Window};
@@ -41,12 +44,16 @@ use crate::units::{InFlight, Moment};
 
 /// After so many windows that used their limit comes a dip.
 pub const DIP_EVERY: u32 = 60;
-/// The first dip comes sooner: nothing is known yet.
+/// The first dip comes sooner, since nothing is known yet, and so does one after the long time was guessed.
 const FIRST_DIP: u32 = 4;
-/// What a step of a dip leaves of the limit.
-const DIP: f64 = 0.85;
-/// The share of the throughput below which a step of a dip has cost some.
-const COST: f64 = 0.93;
+const SOON: u32 = 14;
+/// What a step leaves of the limit: of the first dip's, which may have far to go, and of the others'.
+const FIRST_STEP: f64 = 0.8;
+const STEP: f64 = 0.9;
+/// How much more than before is answered in a dip where something else has changed.
+const DISTURBED: f64 = 1.25;
+/// The weight of the newest window in the throughput that a dip is compared to.
+const USUAL: f64 = 0.25;
 const TOLERANCE: f64 = 1.1;
 /// The weight of a gradient in the limit.
 const WEIGHT: f64 = 0.2;
@@ -54,14 +61,16 @@ const WEIGHT: f64 = 0.2;
 const LONG: f64 = 600.0;
 /// Windows after which it is an average of that many.
 const WARM_UP: u32 = 10;
-/// Where the long time is more than this times the short one, it is lowered quickly.
-const FASTER: f64 = 2.0;
-/// The part of a fall that is made good in a window.
-const COME_BACK: f64 = 0.125;
+/// Where the long time is more than this times the short one, it is lowered by half of the way.
+const FASTER: f64 = 1.3;
+/// The most of the limit that it grows by in a window, where half its root is not more.
+const GROWTH_MAX: f64 = 1.0 / 6.0;
 /// How much of the limit a fall must have taken before its slope says anything, and the slope that says that
 /// the throughput falls with the limit: with a queue it is 0, without one 1.
 const GUARD_FALL: f64 = 0.25;
 const GUARD_SLOPE: f64 = 0.6;
+/// Windows of a fall that are remembered.
+const FALL_KEPT: usize = 20;
 
 /// Bounds of one service's limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,19 +108,25 @@ pub struct Gradient {
     learned: u32,
     /// Whether something was dropped in this window.
     dropped: bool,
-    fall: Option<Fall>,
-    /// Where the limit stood before it fell, and where it is to come back to.
-    before: f64,
+    fall: Fall,
+    /// Windows in a row in which the limit grew.
+    grown: u32,
+    /// Requests a second in windows that used the limit.
+    usual: f64,
     dip: Option<Dip>,
+    /// Whether there was one since the long time was guessed.
+    dipped: bool,
     /// Windows that used their limit until the next dip.
     dip_in: u32,
 }
 
 /// Windows in a row in which the limit fell.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Fall {
-    /// The limit and the throughput in its first whole window.
-    first: Option<(f64, f64)>,
+    /// The limit and the throughput of each, the newest last.
+    windows: VecDeque<(f64, f64)>,
+    /// Windows in a row that say that the throughput falls with the limit.
+    costly: u32,
 }
 
 /// Steps down until the throughput falls.
@@ -119,6 +134,8 @@ struct Fall {
 struct Dip {
     /// The throughput before the first step.
     throughput: f64,
+    /// What each step leaves of the limit.
+    step: f64,
     /// The last limit that cost none.
     last_good: f64,
 }
@@ -142,9 +159,11 @@ impl Gradient {
             long: 0.0,
             learned: 0,
             dropped: false,
-            fall: None,
-            before: start,
+            fall: Fall::default(),
+            grown: 0,
+            usual: 0.0,
             dip: None,
+            dipped: false,
             dip_in: FIRST_DIP,
         }
     }
@@ -194,9 +213,10 @@ impl Gradient {
         }
         let used = f64::from(measured.most_in_flight);
         if used < self.limit / 2.0 {
-            (self.fall, self.dip) = (None, None);
+            (self.fall, self.dip) = (Fall::default(), None);
             return;
         }
+        let weight = if self.usual > 0.0 && self.dip.is_none() { USUAL } else { 1.0 };
         if let Some(dip) = self.dip.take() {
             self.after_dip(dip, measured);
         } else if gradient < 1.0 {
@@ -204,7 +224,8 @@ impl Gradient {
         } else if !self.dropped {
             self.grow(used);
         }
-        self.perhaps_dip(measured);
+        self.usual += (measured.throughput - self.usual) * weight;
+        self.perhaps_dip();
     }
 
     /// Makes a window's time part of the long one.
@@ -213,55 +234,65 @@ impl Gradient {
         let windows = if self.learned <= WARM_UP { f64::from(self.learned) } else { (LONG + 1.0) / 2.0 };
         self.long += (short - self.long) / windows;
         if self.long > FASTER * short {
-            self.long *= 0.95;
+            self.long = (self.long + short) / 2.0;
+            self.doubt();
         }
     }
 
+    /// The long time is a guess: soon a dip will tell.
+    fn doubt(&mut self) {
+        self.dipped = false;
+        self.dip_in = SOON;
+    }
+
     fn grow(&mut self, used: f64) {
-        self.fall = None;
-        let step = (self.limit.sqrt() / 2.0).max((self.before - self.limit) * COME_BACK);
-        self.set((self.limit + step).min(5.0 * used));
-        self.before = self.before.max(self.limit);
+        self.fall = Fall::default();
+        let step = self.limit.sqrt() / 2.0;
+        let faster = step * (1.0 + f64::from(self.grown) / 2.0);
+        self.set((self.limit + faster.min(step.max(self.limit * GROWTH_MAX))).min(5.0 * used));
+        self.grown += 1;
     }
 
     fn fall_by(&mut self, gradient: f64, measured: &Measured, unhealthy: bool) {
-        let fall = match self.fall {
-            None => {
-                self.before = self.limit;
-                Fall { first: None }
-            }
-            Some(Fall { first: None }) => Fall { first: Some((self.limit, measured.throughput)) },
-            Some(fall) => fall,
-        };
-        self.fall = Some(fall);
-        if !unhealthy && fall.costs(self.limit, measured.throughput) {
-            (self.long, self.fall) = (measured.time, None);
+        self.grown = 0;
+        let floor = self.limit <= f64::from(self.bounds.floor.get());
+        if !unhealthy && (self.fall.costs(self.limit, measured.throughput) || floor) {
+            self.long = measured.time;
+            self.fall = Fall::default();
+            self.doubt();
             return;
         }
         self.set((1.0 - WEIGHT) * self.limit + WEIGHT * gradient * self.limit);
     }
 
-    fn perhaps_dip(&mut self, measured: &Measured) {
+    fn perhaps_dip(&mut self) {
         self.dip_in = self.dip_in.saturating_sub(1);
-        if self.dip_in == 0 && self.dip.is_none() && self.fall.is_none() {
+        if self.dip_in == 0 && self.dip.is_none() && self.fall.windows.is_empty() {
             self.dip_in = DIP_EVERY;
-            self.step_down(Dip { throughput: measured.throughput, last_good: self.limit });
+            let step = if self.dipped { STEP } else { FIRST_STEP };
+            self.dipped = true;
+            self.step_down(Dip { throughput: self.usual, step, last_good: self.limit });
         }
     }
 
     fn step_down(&mut self, dip: Dip) {
         self.dip = Some(dip);
-        self.set(self.limit * DIP);
+        self.set(self.limit * dip.step);
     }
 
     fn after_dip(&mut self, dip: Dip, measured: &Measured) {
-        let costs = measured.throughput < COST * dip.throughput;
+        if measured.throughput > dip.throughput * DISTURBED {
+            // The service itself has changed, so that the steps say nothing.
+            self.set(dip.last_good);
+            return;
+        }
+        let costs = measured.throughput < dip.throughput * (1.0 + dip.step) / 2.0;
         if costs || self.limit <= f64::from(self.bounds.floor.get()) {
             // Nothing queues here. Half, since one window alone is a noisy witness; all, where it is far off.
             let far = measured.time < 0.8 * self.long;
             self.long = if far { measured.time } else { (self.long + measured.time) / 2.0 };
             self.set(if costs { dip.last_good } else { self.limit });
-            self.before = self.limit;
+            self.grown = 0;
         } else {
             self.step_down(Dip { last_good: self.limit, ..dip });
         }
@@ -273,11 +304,20 @@ impl Gradient {
 }
 
 impl Fall {
-    /// Whether the throughput fell with the limit since the first whole window of the fall.
-    fn costs(self, limit: f64, throughput: f64) -> bool {
-        let Some((first_limit, first_throughput)) = self.first else { return false };
-        let (by_limit, by_throughput) = ((first_limit / limit).ln(), (first_throughput / throughput).ln());
-        by_limit >= (1.0 / (1.0 - GUARD_FALL)).ln() && by_throughput >= GUARD_SLOPE * by_limit
+    /// Notes a window; whether the throughput falls with the limit.
+    fn costs(&mut self, limit: f64, throughput: f64) -> bool {
+        // The newest of those before with a limit that was so much higher: what is older may have seen another
+        // capacity.
+        let higher = self.windows.iter().rev().find(|(before, _)| limit <= before * (1.0 - GUARD_FALL));
+        let costly = higher.is_some_and(|(before, answered)| {
+            (answered / throughput).ln() >= GUARD_SLOPE * (before / limit).ln()
+        });
+        self.costly = if costly { self.costly + 1 } else { 0 };
+        self.windows.push_back((limit, throughput));
+        if self.windows.len() > FALL_KEPT {
+            self.windows.pop_front();
+        }
+        self.costly >= 2
     }
 }
 

@@ -30,10 +30,10 @@ impl Service {
 }
 
 #[test]
-fn a_limit_that_is_used_grows_by_half_its_root() {
+fn a_limit_that_is_used_grows_and_the_longer_it_does_the_faster() {
     let mut service = Service::new(200);
     assert_eq!(service.window(10, 20, 100), 22);
-    assert_eq!(service.window(10, 22, 100), 24);
+    assert_eq!(service.window(10, 22, 100), 25);
 }
 
 #[test]
