@@ -1,4 +1,5 @@
-//! The program `loadtest`: what callboard costs beside plain Rust that does the same jobs.
+//! The program `loadtest`: what callboard costs beside plain Rust that does the same jobs, and how the rules behave
+//! that adapt by themselves.
 //!
 //! Invariant: it knows the server only from outside, as a process that it starts and an address that it
 //! calls. Not here: tests of what is right (`tests`).
@@ -14,6 +15,8 @@ mod baseline;
 mod upstream;
 
 mod serving;
+
+mod simulate;
 
 /// Measures callboard.
 #[derive(Debug, Parser)]
@@ -31,6 +34,8 @@ enum Command {
     ///   target/release/loadtest bench
     #[command(verbatim_doc_comment)]
     Bench(bench::Options),
+    /// Play the rules that adapt by themselves against made-up services and loads
+    Simulate(simulate::Options),
     /// The same jobs in plain Rust, which `bench` starts
     #[command(hide = true)]
     Baseline(baseline::Options),
@@ -42,6 +47,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Baseline(options) => baseline::run(&options),
         Command::Upstream => upstream::run(),
     };

@@ -3,7 +3,9 @@
 //! Read in this order: `units` and `scope` name things, `limits` says how much of them; `rate`, `client_keys`,
 //! `concurrency` and `memory` count; `switches` and `quarantine` turn off, `track` sets apart, `priority` and
 //! `pressure` say which calls a node with too much to do gives up; `guards` holds what is counted for whom,
-//! `admission` asks all of them, and `refusal` is its answer when it is no.
+//! `admission` asks all of them, and `refusal` is its answer when it is no. For the services behind, `gradient` finds
+//! how many requests they can take, `breaker` leaves alone one that fails, and `retries` keeps second tries from
+//! adding to its trouble.
 //!
 //! Invariant: everything here is a synchronous decision over values that were handed in; the time is an
 //! argument, and a call that is admitted costs no allocation.
@@ -38,3 +40,9 @@ pub mod refusal;
 pub mod priority;
 
 pub mod pressure;
+
+pub mod gradient;
+
+pub mod breaker;
+
+pub mod retries;

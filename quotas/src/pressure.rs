@@ -20,6 +20,8 @@ pub mod lag;
 
 pub mod cutoff;
 
+pub mod surge;
+
 pub mod level;
 
 pub mod shares;

@@ -8,11 +8,12 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ARROWS: &[(&str, &[&str])] = &[
     ("quotas", &[]),
     ("api", &[]),
+    ("console", &["api"]),
     ("runtime", &["quotas"]),
     ("actors", &["runtime", "quotas"]),
-    ("server", &["actors", "runtime", "quotas", "api"]),
+    ("server", &["actors", "runtime", "quotas", "api", "console"]),
     ("tests", &["server", "actors", "runtime", "quotas", "api"]),
-    ("loadtest", &["quotas", "api"]),
+    ("loadtest", &["quotas", "api", "console"]),
 ];
 
 #[test]
@@ -42,6 +43,7 @@ fn a_crate_does_not_know_what_it_must_not_know() {
         ("quotas", &["actix", "actix-web", "rune", "tokio", "serde", "serde_json"]),
         ("runtime", &["actix", "actix-web", "redb", "scylla"]),
         ("actors", &["actix-web", "actix-http", "api"]),
+        ("console", &["actix", "actix-web", "actors", "tokio"]),
         ("loadtest", &["server", "actors", "runtime"]),
     ];
     for (name, banned) in never {

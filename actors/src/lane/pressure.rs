@@ -55,22 +55,24 @@ pub(super) async fn watch(
     queue: Option<Queue>,
     mut stepped: impl FnMut(Moment) -> bool,
 ) {
-    let (mut lag, mut cutoff) = (Lag::new(now()), CutOff::new(UserFloor::default()));
+    let floor = UserFloor::default();
+    let (mut lag, mut cutoff) = (Lag::new(now()), CutOff::new(floor));
     let mut next = tokio::time::Instant::now() + INTERVAL;
     loop {
         let due = tokio::time::Instant::now() + TICK;
         tokio::time::sleep_until(due).await;
         // Where calls wait to begin, that is how late the thread is; else how late it came to its own timer.
-        let wait = queue.as_ref().and_then(Queue::wait);
-        lag.note(wait.unwrap_or_else(|| due.elapsed()), now());
+        let wait = queue.as_ref().and_then(Queue::wait).unwrap_or_else(|| due.elapsed());
+        lag.note(wait, now());
+        let bears = if queue.is_some() { SLOW_BEARS } else { 1 };
+        pressure.shed.late(wait / bears, floor, unix_ms());
         if due < next {
             continue;
         }
         next = due + INTERVAL;
         let level = lag.level(now());
         pressure.lag.store(u64::try_from(level.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        let borne = if queue.is_some() { level / SLOW_BEARS } else { level };
-        let signals = Signals { lag: borne, memory: node.memory.share(), ..Signals::default() };
+        let signals = Signals { lag: level / bears, memory: node.memory.share(), ..Signals::default() };
         let pressed = signals.pressure();
         cutoff.step(pressed, now());
         pressure.shed.publish(&cutoff, pressed, unix_ms());

@@ -1,25 +1,23 @@
 //! The cut-off: which scores a pressed node still lets in, followed step by step.
 //!
-//! Invariant: the cut-off is never above what the pressure allows for longer than the steps take that the
-//! classes are given up in; it rises by at most [`RISE_MAX`] points a step, crosses at most one class a step, and
-//! is never below the floor.
-//! Not here: what the pressure is, who is told of the cut-off (`level`).
+//! Invariant: a pressure that lasts and does not fall is obeyed as soon as the classes were given up one by one; the
+//! cut-off rises by at most [`RISE_MAX`] points a step, crosses at most one class a step, and is never below the
+//! floor.
+//! Not here: what the pressure is, what a thread does from one call to the next (`surge`), who is told (`level`).
 //!
-//! **What the literature has, and what was changed.** The plain rule is to cut to `100·(1 − u³)` at once and
-//! to rise by 5 points a step. In the simulator (`loadtest simulate`) that fails at ten times the load a
-//! node can bear: a single point is then an eighth of its capacity, so every rise overshoots and every cut
-//! falls through to the users' scores. Hence:
+//! **What the literature has, and what was changed.** The plain rule is to cut to `100·(1 − u³)` at once and to
+//! rise by 5 points a step. In the simulator (`loadtest simulate`) that alone fails at ten times the load a node
+//! can bear: a single point is then an eighth of its capacity, so every rise overshoots and every cut falls through
+//! to the users' scores. So surges are met elsewhere, and here:
 //!
 //! - *One class after the other.* A cut stops where a class ends, and the next class is touched only if the
 //!   pressure has not fallen a step later. Users' calls are touched only after [`PATIENCE`] such steps.
-//! - *Steps that learn*, as congestion control does since TCP: after each cut the next rises are half as
-//!   large, and a cut that follows such a rise takes back two of them instead of falling to the class's end.
-//!   Four rises without a cut double the step, so that calm comes back soon.
 //! - *Hysteresis*: the cut-off rises only while the pressure is below [`LEAVE`] of the one that belongs to
 //!   it on the curve. That is relative at every level, so that no pressure however small can hold it down for
 //!   ever.
 //! - *A floor*: a share of the users' scores is let in whatever the pressure; the limits of concurrency stand
-//!   behind it.
+//!   behind it. It is small: with half, users who ask for three times what a thread can do make all of each other's
+//!   calls late.
 
 use super::{INTERVAL, Pressure, Signal};
 use crate::priority::{Priority, Score};
@@ -27,27 +25,18 @@ use crate::units::Moment;
 
 /// The most points that the cut-off rises by in a step, an [`INTERVAL`].
 pub const RISE_MAX: f64 = 5.0;
-/// The least.
-pub const RISE_MIN: f64 = 0.5;
 /// The share of the pressure that brought the cut-off to where it is, below which it rises again.
 pub const LEAVE: f64 = 0.8;
 /// Steps of a pressure that does not fall, with all other classes given up, before users' calls are.
 pub const PATIENCE: u32 = 3;
 /// The cut-off that keeps all users' calls and no others.
 const USERS: f64 = *Priority::User.scores().end() as f64;
-/// Rises in a row after which the next are twice as large.
-const CALM: u32 = 4;
-/// Rises that a cut takes back, where the cut-off had come near to what the node can bear.
-const TAKEN_BACK: f64 = 2.0;
 
 /// Follows the pressure of one node.
 #[derive(Debug)]
 pub struct CutOff {
     floor: f64,
     points: f64,
-    rise: f64,
-    /// Rises since the last cut or change of `rise`.
-    calm: u32,
     /// Steps in a row in which the pressure asked for less than is let in.
     pressed: u32,
     /// Those of them in which users' calls were about to be touched.
@@ -71,15 +60,15 @@ impl UserFloor {
     }
 
     /// The cut-off that this is.
-    fn points(self) -> f64 {
+    pub fn points(self) -> f64 {
         USERS * f64::from(self.0) / 100.0
     }
 }
 
 impl Default for UserFloor {
-    /// Half of them.
+    /// A tenth of them.
     fn default() -> Self {
-        Self(50)
+        Self(10)
     }
 }
 
@@ -89,8 +78,6 @@ impl CutOff {
         Self {
             floor: floor.points(),
             points: f64::from(Score::MAX),
-            rise: RISE_MAX,
-            calm: 0,
             pressed: 0,
             patience: 0,
             before: Pressure::default(),
@@ -131,10 +118,8 @@ impl CutOff {
 
     fn cut(&mut self, asked: f64, pressure: Pressure) {
         self.signal = pressure.signal();
-        self.calm = 0;
         self.pressed += 1;
-        let first = self.pressed == 1;
-        if !first && pressure.excess() < self.before.excess() {
+        if self.pressed > 1 && pressure.excess() < self.before.excess() {
             // The cut before shows its effect: nothing more is given up while it does.
             return;
         }
@@ -144,10 +129,7 @@ impl CutOff {
                 return;
             }
         }
-        let near = first && self.rise < RISE_MAX;
-        let wanted = if near { asked.max(self.points - TAKEN_BACK * self.rise) } else { asked };
-        self.points = wanted.max(self.end_of_class());
-        self.rise = (self.rise / 2.0).max(RISE_MIN);
+        self.points = asked.max(self.end_of_class());
     }
 
     /// The cut-off at which the class is given up that is being shed now.
@@ -158,19 +140,9 @@ impl CutOff {
 
     fn relax(&mut self, asked: f64, pressure: Pressure) {
         (self.pressed, self.patience) = (0, 0);
-        let all = f64::from(Score::MAX);
-        let entered = (1.0 - self.points / all).cbrt();
-        if !self.is_shedding() || pressure.u() >= LEAVE * entered {
-            return;
-        }
-        self.points = (self.points + self.rise).min(asked);
-        self.calm += 1;
-        if self.calm == CALM {
-            self.calm = 0;
-            self.rise = (self.rise * 2.0).min(RISE_MAX);
-        }
-        if !self.is_shedding() {
-            self.rise = RISE_MAX;
+        let entered = (1.0 - self.points / f64::from(Score::MAX)).cbrt();
+        if pressure.u() < LEAVE * entered {
+            self.points = (self.points + RISE_MAX).min(asked);
         }
     }
 }

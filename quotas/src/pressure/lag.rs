@@ -9,16 +9,13 @@
 //! bursts. Only a queue that *stands* is bad, and what tells them apart is the least wait within an interval:
 //! in a good queue somebody finds it empty. Of CoDel only this detector is taken. It also drops from the queue,
 //! faster the longer it stands; here nothing that was taken in is dropped, and what comes in is cut off by
-//! priority (`cutoff`). The minima are smoothed, since one call that holds its thread for longer than an
-//! interval looks like a standing queue to whoever waits behind it.
+//! priority. The minima are not smoothed: one call that holds its thread for longer than an interval leaves no
+//! measurement in it, so that the interval begins anew, and the queue behind it has time to empty.
 
 use std::time::Duration;
 
 use super::INTERVAL;
 use crate::units::Moment;
-
-/// The weight of the newest interval in the level.
-const WEIGHT: f64 = 0.5;
 
 /// Measures one thread, and belongs to it.
 #[derive(Debug, Default)]
@@ -42,21 +39,20 @@ impl Lag {
         self.least = Some(self.least.map_or(wait, |least| least.min(wait)));
     }
 
-    /// How long calls wait, of late, when they wait the least.
+    /// How long those waited in the last interval that waited the least.
     pub fn level(&mut self, now: Moment) -> Duration {
         self.close(now);
         self.level
     }
 
-    /// Ends the interval if it is over. One without a measurement is not over: the thread was held, and the
-    /// next wait will tell for how long.
+    /// Ends the interval if it is over.
     fn close(&mut self, now: Moment) {
         if now < self.ends {
             return;
         }
+        self.ends = now + INTERVAL;
         if let Some(least) = self.least.take() {
-            self.level = least.mul_f64(WEIGHT) + self.level.mul_f64(1.0 - WEIGHT);
-            self.ends = now + INTERVAL;
+            self.level = least;
         }
     }
 }
@@ -95,22 +91,22 @@ mod tests {
     #[test]
     fn a_queue_that_stands_is() {
         let standing = after((0..200).map(|call| (call * 10, 30 + call % 7)));
-        assert!((ms(29)..=ms(30)).contains(&standing), "{standing:?}");
+        assert_eq!(standing, ms(30));
     }
 
     #[test]
-    fn one_interval_alone_moves_the_level_half_way() {
-        assert_eq!(after([(10, 40), (50, 60)]), ms(20));
-        assert_eq!(after([(10, 40), (110, 0)]), ms(10));
+    fn the_level_is_the_least_wait_of_the_last_interval() {
+        assert_eq!(after([(10, 40), (50, 60)]), ms(40));
+        assert_eq!(after([(10, 40), (110, 0)]), ms(0));
     }
 
     #[test]
-    fn a_thread_that_was_held_tells_so_when_it_is_free() {
+    fn a_thread_that_was_held_for_a_while_has_time_to_empty_its_queue() {
         let mut lag = Lag::new(at(0));
         lag.note(ms(0), at(90));
-        assert_eq!(lag.level(at(400)), ms(0));
         lag.note(ms(390), at(490));
-        assert_eq!(lag.level(at(590)), ms(195));
+        lag.note(ms(1), at(520));
+        assert_eq!(lag.level(at(590)), ms(1));
     }
 
     proptest! {
@@ -128,12 +124,12 @@ mod tests {
                 lag.note(ms(wait), at(now));
                 prop_assert!(lag.level(at(now)) <= longest);
             }
-            // Ten intervals and the one that was under way: half a second comes down to half a millisecond.
-            for _ in 0..110 {
+            // The interval that was under way and one more.
+            for _ in 0..20 {
                 now += 10;
                 lag.note(ms(0), at(now));
             }
-            prop_assert!(lag.level(at(now + 100)) < ms(1));
+            prop_assert_eq!(lag.level(at(now)), ms(0));
         }
     }
 }

@@ -1,23 +1,33 @@
-//! The level: the cut-off where every thread reads it, with what an explanation says of it.
+//! The level: what is let in, where every thread reads it, with what an explanation says of it.
 //!
-//! Invariant: a reader sees one step of the cut-off whole, never half of one and half of the next; asking
-//! whether a score is let in costs one load of one word and no lock.
-//! Not here: how the level comes about (`cutoff`), telling the time.
+//! Two rules write to it: the cut-off, every 100 ms, and the surge, whenever a thread notes how late it is. The
+//! lower one counts.
+//!
+//! Invariant: a reader sees one step of each whole, never half of one and half of the next; asking whether a
+//! score is let in costs two loads and no lock.
+//! Not here: how the cut-off comes about (`cutoff`) and the surge (`surge`), telling the time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Pressure, Signal, cutoff::CutOff};
+use super::cutoff::{CutOff, UserFloor};
+use super::surge;
+use super::{Pressure, Signal, Signals};
 use crate::priority::Score;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::scope::Scope;
 
-/// What is let in, shared by all threads of a node and written by one. The default lets everything in.
-///
-/// One word holds it all: bits 0 to 6 the highest score let in, taken from 100, so that a zero lets everything in;
+/// What is let in, shared by all threads and written by one. The default lets everything in.
+#[derive(Debug, Default)]
+pub struct ShedLevel {
+    steps: Word,
+    surge: Word,
+}
+
+/// One rule's part of it: bits 0 to 6 the highest score let in, taken from 100, so that a zero lets everything in;
 /// 7 to 9 the signal; 10 to 19 the pressure in thousandths; 20 to 63 since when, in milliseconds.
 #[derive(Debug, Default)]
-pub struct ShedLevel(AtomicU64);
+struct Word(AtomicU64);
 
 /// What a node refuses for pressure, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +51,7 @@ const SINCE_BITS: u32 = 20;
 impl ShedLevel {
     /// Whether calls of this score are let in.
     pub fn admits(&self, score: Score) -> bool {
-        // The word guards no other memory.
-        score.get() <= cutoff(self.0.load(Ordering::Relaxed))
+        score.get() <= self.steps.cutoff().min(self.surge.cutoff())
     }
 
     /// Why a call of this score is refused; nothing when it is let in.
@@ -52,6 +61,30 @@ impl ShedLevel {
 
     /// What is refused; nothing when everything is let in.
     pub fn get(&self) -> Option<Shedding> {
+        let rules = [self.steps.get(), self.surge.get()];
+        rules.into_iter().flatten().min_by_key(|shedding| shedding.cutoff)
+    }
+
+    /// Tells all threads of a step; only the one that takes the steps calls this.
+    pub fn publish(&self, cutoff: &CutOff, pressure: Pressure, unix_ms: u64) {
+        // Truncated, as a score is let in only when it is not above the cut-off.
+        self.steps.set(cutoff.points() as u8, cutoff.signal(), pressure, unix_ms);
+    }
+
+    /// Tells all threads how late the one is that calls are let in to; only that one calls this.
+    pub fn late(&self, wait: Duration, floor: UserFloor, unix_ms: u64) {
+        let pressure = Signals { lag: wait, ..Signals::default() }.pressure();
+        self.surge.set(surge::cutoff(wait, floor), Signal::Lag, pressure, unix_ms);
+    }
+}
+
+impl Word {
+    fn cutoff(&self) -> u8 {
+        // The word guards no other memory.
+        cutoff(self.0.load(Ordering::Relaxed))
+    }
+
+    fn get(&self) -> Option<Shedding> {
         let word = self.0.load(Ordering::Relaxed);
         (cutoff(word) < Score::MAX).then(|| Shedding {
             cutoff: cutoff(word),
@@ -61,16 +94,13 @@ impl ShedLevel {
         })
     }
 
-    /// Tells all threads of a step; only the one that takes the steps calls this.
-    pub fn publish(&self, cutoff: &CutOff, pressure: Pressure, unix_ms: u64) {
-        // Truncated, as a score is let in only when it is not above the cut-off.
-        let score = cutoff.points() as u8;
-        let since = self.get().map_or(unix_ms, |shedding| shedding.since);
-        let word = if score >= Score::MAX {
+    fn set(&self, cutoff: u8, signal: Signal, pressure: Pressure, unix_ms: u64) {
+        let word = if cutoff >= Score::MAX {
             0
         } else {
-            u64::from(Score::MAX - score)
-                | (cutoff.signal() as u64) << SIGNAL_BITS
+            let since = self.get().map_or(unix_ms, |shedding| shedding.since);
+            u64::from(Score::MAX - cutoff)
+                | (signal as u64) << SIGNAL_BITS
                 | ((pressure.u() * 1_000.0).round() as u64) << PRESSURE_BITS
                 | since << SINCE_BITS
         };
@@ -106,8 +136,6 @@ impl Shedding {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Signals;
-    use super::super::cutoff::UserFloor;
     use super::*;
     use crate::units::Moment;
 
@@ -138,6 +166,24 @@ mod tests {
             "pressure.shed: refused by node.pressure of all: the node is pressed by its memory (550 of 1000): \
              calls of background with a score of 99 are given up, those up to 70 are kept"
         );
+    }
+
+    #[test]
+    fn of_a_surge_and_a_cut_off_the_lower_counts() {
+        let (level, mut cutoff) = (ShedLevel::default(), CutOff::new(UserFloor::default()));
+        let ms = Duration::from_millis;
+        cutoff.step(pressed(0.92), Moment::default());
+        level.publish(&cutoff, pressed(0.92), 5);
+        let seen = |wait, unix_ms| {
+            level.late(wait, UserFloor::default(), unix_ms);
+            level.get().map(|shedding| (shedding.cutoff, shedding.signal, shedding.since))
+        };
+        // 0.92 asks for 100·(1 − 0.7³) = 65, and the background goes first.
+        assert_eq!(seen(ms(1), 6), Some((70, Signal::Memory, 5)));
+        assert_eq!(seen(ms(20), 7), Some((30, Signal::Lag, 7)));
+        assert_eq!(seen(ms(15), 8), Some((30, Signal::Lag, 7)));
+        assert!(level.admits(score(30)) && !level.admits(score(31)));
+        assert_eq!(seen(ms(1), 9), Some((70, Signal::Memory, 5)));
     }
 
     proptest! {

@@ -37,17 +37,16 @@ fn lag(u: f64) -> Pressure {
 fn it_is_cut_at_once_and_rises_five_points_a_step() {
     let mut node = Node::new(50);
     assert_eq!(node.each([0.5, 0.5]), [875, 875]);
-    // The rises after a cut are half as large, and after four of them as large as they get.
-    assert_eq!(node.each([0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), [900, 925, 950, 975, 1_000, 1_000]);
+    assert_eq!(node.each([0.0; 4]), [925, 975, 1_000, 1_000]);
     assert_eq!(node.each([0.8]), [700]);
-    assert_eq!(node.each([0.0; 9]), [725, 750, 775, 800, 850, 900, 950, 1_000, 1_000]);
+    assert_eq!(node.each([0.0; 7]), [750, 800, 850, 900, 950, 1_000, 1_000]);
     assert!(!node.cutoff.is_shedding());
 }
 
 #[test]
 fn it_rises_only_below_four_fifths_of_the_pressure_that_belongs_to_it() {
     let mut node = Node::new(50);
-    assert_eq!(node.each([0.5, 0.45, 0.41, 0.39]), [875, 875, 875, 900]);
+    assert_eq!(node.each([0.5, 0.45, 0.41, 0.39]), [875, 875, 875, 925]);
 }
 
 #[test]
@@ -62,17 +61,6 @@ fn nothing_more_is_given_up_while_the_pressure_falls() {
     let mut node = Node::new(50);
     assert_eq!(node.each([4.0, 3.5, 3.0, 2.5, 2.0, 1.5]), [700; 6]);
     assert_eq!(node.each([1.5]), [300]);
-}
-
-#[test]
-fn near_what_the_node_can_bear_a_cut_takes_back_two_rises() {
-    let mut node = Node::new(50);
-    assert_eq!(node.each([2.0, 2.0]), [700, 300]);
-    // Twice cut: rises of a quarter of five points.
-    let rises: [u32; 4] = node.each([0.0; 4]);
-    assert_eq!(rises, [313, 325, 338, 350]);
-    assert_eq!(node.each([0.0, 2.0]), [375, 325]);
-    assert_eq!(node.each([0.0, 0.0]), [338, 350]);
 }
 
 #[test]
@@ -115,8 +103,7 @@ proptest! {
             }
             before = points;
         }
-        // From the floor: at the worst four rises each of 0.5, 1, 2 and 4, and then 5.
-        for _ in 0..31 {
+        for _ in 0..20 {
             before = node.at(0.0);
         }
         prop_assert!((before - 100.0).abs() < 1e-9, "{before}");
