@@ -21,6 +21,7 @@ use runtime::run::{self, Outcome};
 use runtime::unit::Unit;
 use tokio::sync::oneshot;
 
+use crate::flight::Marked;
 use crate::lane::Lane;
 use crate::routes::EndpointEntry;
 
@@ -154,6 +155,7 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
         Rc::new(move || lane.switched_off(&entry, class.as_ref()).is_some())
     };
     let call = run::call(unit, entry.entry, request, allowance, context, Some(killed));
+    let call = Marked::new(call, Arc::clone(&entry), lane.slot());
     // The call asks again after every change of the switches from now on. What was changed since it was let
     // in, it would not hear of.
     let outcome = match lane.switched_off(&entry, class.as_ref()) {

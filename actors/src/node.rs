@@ -4,6 +4,7 @@
 //! supervisor. When a start has returned, every switch that was ever acknowledged is in force.
 //! Not here: doors, worker threads, configuration files.
 
+mod aftermath;
 mod progress;
 mod start;
 mod warm;
@@ -29,6 +30,7 @@ use crate::controller::Controller;
 use crate::error::StartError;
 use crate::events::Event;
 use crate::fleet::{Fleet, Peers};
+use crate::flight::FlightBoard;
 use crate::lane::LaneRegistry;
 use crate::routes::Routes;
 use crate::storage::Store;
@@ -36,6 +38,8 @@ use crate::supervisor::Supervisor;
 use crate::units::{Compile, UnitFailure, Units};
 use crate::watch::Storage;
 
+pub(crate) use self::aftermath::Aside;
+pub use self::aftermath::{Aftermath, Death, SetAside};
 pub use self::progress::Progress;
 pub(crate) use self::warm::warm;
 
@@ -75,6 +79,10 @@ pub struct NodeConfig {
     pub broken_percent: u8,
     /// How many failures of an endpoint's actors, within which time, are borne.
     pub restarts: (u32, Duration),
+    /// Where its lanes show what they run, when somebody looks.
+    pub flight: Option<Arc<FlightBoard>>,
+    /// What the processes before this one left.
+    pub aftermath: Aftermath,
 }
 
 impl NodeConfig {
@@ -111,6 +119,10 @@ pub struct Shared {
     pub fleet: Fleet,
     /// How far the node has come since its start.
     pub progress: Progress,
+    /// Where its lanes show what they run, when somebody looks.
+    pub flight: Option<Arc<FlightBoard>>,
+    /// What is set aside since before the start.
+    pub(crate) aside: Aside,
     unserved: Mutex<BTreeMap<ScriptId, UnitFailure>>,
     tokens: AtomicU64,
 }

@@ -1,7 +1,7 @@
 //! Quotas: who may run, how much, and why not.
 //!
 //! Read in this order: `units` and `scope` name things, `limits` says how much of them, `rate`, `client_keys`
-//! and `concurrency` count, `switches` and `quarantine` turn off, `guards` holds what is counted for whom,
+//! and `concurrency` count, `switches` and `quarantine` turn off, `blame` says whom a crash sets aside, `guards` holds what is counted for whom,
 //! `admission` asks all of them, and `refusal` is its answer when it is no.
 //!
 //! Invariant: everything here is a synchronous decision over values that were handed in; the time is an
@@ -23,6 +23,8 @@ pub mod concurrency;
 pub mod switches;
 
 pub mod quarantine;
+
+pub mod blame;
 
 pub mod guards;
 

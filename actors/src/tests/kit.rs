@@ -26,7 +26,7 @@ use super::faulty::Faulty;
 use crate::controller::{Deploy, Deployed};
 use crate::error::{ControlError, StoreError};
 use crate::lane::{Incoming, Lane};
-use crate::node::{Node, NodeConfig};
+use crate::node::{Aftermath, Node, NodeConfig};
 use crate::routes::{Found, Params};
 use crate::storage::{Embedded, Store};
 use crate::supervisor::{Flip, Release};
@@ -281,6 +281,8 @@ impl Place {
             peers: Arc::new(crate::fleet::Alone),
             broken_percent: NodeConfig::BROKEN_PERCENT,
             restarts: self.restarts,
+            flight: None,
+            aftermath: Aftermath::default(),
         }
     }
 

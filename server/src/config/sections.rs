@@ -109,6 +109,8 @@ pub struct NodeSettings {
     pub cache: Bytes,
     /// Failures of an endpoint within a window, after which it is set aside.
     pub restarts: (u32, Duration),
+    /// Crashes of the process by an endpoint's revision, after which it is set aside.
+    pub crashes: u32,
 }
 
 impl AdminConfig {
@@ -242,6 +244,7 @@ impl NodeSettings {
             workers: settings.count("node.workers")?,
             cache: settings.typed("node.cache")?,
             restarts: (settings.count("node.restarts")?, settings.time("node.restart_window")?),
+            crashes: settings.count("node.crashes")?,
         })
     }
 }

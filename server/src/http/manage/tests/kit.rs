@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actors::node::{Node, NodeConfig};
+use actors::node::{Aftermath, Node, NodeConfig};
 use actors::storage::{Embedded, Store};
 use actors::who::Who;
 use api::client::{Ask, Raw};
@@ -91,6 +91,8 @@ async fn node(directory: PathBuf) -> Node {
         peers: Arc::new(actors::fleet::Alone),
         broken_percent: NodeConfig::BROKEN_PERCENT,
         restarts: NodeConfig::RESTARTS,
+        flight: None,
+        aftermath: Aftermath::default(),
     };
     Node::start(config, store).await.unwrap()
 }
