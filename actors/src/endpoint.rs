@@ -23,6 +23,7 @@ use runtime::run::{self, Outcome};
 use runtime::unit::Unit;
 use tokio::sync::oneshot;
 
+use crate::flight::Marked;
 use crate::lane::{Begun, InTurn, Lane};
 use crate::routes::EndpointEntry;
 
@@ -169,21 +170,20 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
         Rc::new(move || lane.switched_off(&entry, class.as_ref()).is_some())
     };
     let call = run::call(unit, entry.entry, request, allowance, context, Some(killed));
+    let call = match turn {
+        Some(turn) => Either::Left(InTurn::new(turn, call)),
+        None => Either::Right(call),
+    };
+    let call = Marked::new(call, Arc::clone(&entry), lane.slot());
     // The call asks again after every change of the switches from now on. What was changed since it was let
     // in, it would not hear of.
     let outcome = match lane.switched_off(&entry, class.as_ref()) {
         Some(refusal) => Err(refusal),
-        None => {
-            let call = match turn {
-                Some(turn) => Either::Left(InTurn::new(turn, call)),
-                None => Either::Right(call),
-            };
-            tokio::select! {
-                biased;
-                outcome = call => Ok(outcome),
-                () = answer.closed() => return,
-            }
-        }
+        None => tokio::select! {
+            biased;
+            outcome = call => Ok(outcome),
+            () = answer.closed() => return,
+        },
     };
     drop(busy);
     // Nobody waits any more: there is nobody to tell.

@@ -191,6 +191,11 @@ events! {
         /// The revision.
         revision: RevisionNumber
     } = "endpoint quarantined", error;
+    /// The process before this one died, or hung and was ended.
+    ProcessDied {
+        /// What happened, and to whom it is put down.
+        detail: &'a str
+    } = "process died", error;
     /// A quarantine was ended.
     QuarantineLifted {
         /// The endpoint.

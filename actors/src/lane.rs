@@ -37,6 +37,7 @@ use runtime::fuel::now_nanos;
 use runtime::run::{Cost, Outcome};
 use runtime::unit::Unit;
 use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
 
 pub use self::actor::LaneActor;
 pub(crate) use self::call::Begun;
@@ -53,6 +54,7 @@ use self::slow::SlowLane;
 pub use self::slow::SlowLanes;
 use crate::endpoint::{Begin, Busy, Endpoint, Waiting};
 use crate::events::{self, Event};
+use crate::flight::{FlightBoard, Slot};
 use crate::metrics::LaneStats;
 use crate::node::Node;
 use crate::routes::{EndpointEntry, Routes};
@@ -63,6 +65,8 @@ use crate::who::unix_ms;
 const ATTEMPTS: u32 = 3;
 /// How long a call waits for a cold unit, at least; the unit is loaded to the end either way.
 const COLD_WAIT: Duration = Duration::from_secs(2);
+/// How often a lane gives a sign of life, where somebody looks for it.
+const TICK: Duration = Duration::from_millis(25);
 
 /// A thread's lane. Its clones are the same lane.
 #[derive(Clone)]
@@ -83,6 +87,8 @@ struct Inner {
     decisions: RefCell<Decisions>,
     /// Fallbacks that run.
     fallbacks: Cell<u32>,
+    /// Its place on the flight board, where there is one.
+    slot: Option<Rc<Slot>>,
 }
 
 /// An endpoint's actor on this thread.
@@ -124,6 +130,7 @@ impl Lane {
             shares: Default::default(),
             decisions: RefCell::default(),
             fallbacks: Cell::default(),
+            slot: node.shared().flight.as_ref().and_then(FlightBoard::claim).map(Rc::new),
         }));
         let pressure = Arc::clone(&lane.0.pressure);
         node.shared().lanes.add(LaneActor::new(Rc::downgrade(&lane.0)).start(), Arc::clone(&pressure));
@@ -136,6 +143,9 @@ impl Lane {
             }
             lane.is_some()
         }));
+        if let Some(slot) = &lane.0.slot {
+            actix_rt::spawn(tick(Rc::downgrade(slot)));
+        }
         lane
     }
 
@@ -407,6 +417,11 @@ impl Lane {
         self.0.waiting.borrow_mut().remove(&ticket)
     }
 
+    /// Its place on the flight board, where there is one.
+    pub(crate) fn slot(&self) -> Option<Rc<Slot>> {
+        self.0.slot.clone()
+    }
+
     /// Forgets the actor of an endpoint.
     pub(crate) fn forget(&self, endpoint: &EndpointId) {
         self.0.actors.borrow_mut().remove(endpoint);
@@ -419,6 +434,17 @@ impl Lane {
         class: Option<&ClassName>,
     ) -> Option<Box<Refusal>> {
         refusals::switched_off(&self.0.node.shared().board.load(), entry, class)
+    }
+}
+
+/// Gives signs of life for as long as there is the lane.
+async fn tick(slot: Weak<Slot>) {
+    let mut ticks = actix_rt::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while let Some(slot) = slot.upgrade() {
+        slot.tick();
+        drop(slot);
+        ticks.tick().await;
     }
 }
 

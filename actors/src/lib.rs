@@ -18,6 +18,8 @@ pub mod lane;
 
 pub mod endpoint;
 
+pub mod flight;
+
 pub mod controller;
 
 pub mod supervisor;

@@ -4,6 +4,7 @@
 //! supervisor. When a start has returned, every switch that was ever acknowledged is in force.
 //! Not here: doors, worker threads, configuration files.
 
+mod aftermath;
 mod progress;
 mod start;
 mod warm;
@@ -30,6 +31,7 @@ use crate::controller::Controller;
 use crate::error::StartError;
 use crate::events::Event;
 use crate::fleet::{Fleet, Peers};
+use crate::flight::FlightBoard;
 use crate::lane::{LaneRegistry, LastGood, SlowLanes};
 use crate::routes::Routes;
 use crate::storage::Store;
@@ -37,6 +39,8 @@ use crate::supervisor::Supervisor;
 use crate::units::{Compile, UnitFailure, Units};
 use crate::watch::Storage;
 
+pub(crate) use self::aftermath::Aside;
+pub use self::aftermath::{Aftermath, Death, SetAside};
 pub use self::progress::Progress;
 pub(crate) use self::warm::warm;
 
@@ -82,6 +86,10 @@ pub struct NodeConfig {
     pub paces: Paces,
     /// How much memory the last good answers may take.
     pub good: Bytes,
+    /// Where its lanes show what they run, when somebody looks.
+    pub flight: Option<Arc<FlightBoard>>,
+    /// What the processes before this one left.
+    pub aftermath: Aftermath,
 }
 
 impl NodeConfig {
@@ -124,6 +132,10 @@ pub struct Shared {
     pub slow: SlowLanes,
     /// The last good answers of endpoints that want theirs kept.
     pub good: LastGood,
+    /// Where its lanes show what they run, when somebody looks.
+    pub flight: Option<Arc<FlightBoard>>,
+    /// What is set aside since before the start.
+    pub(crate) aside: Aside,
     unserved: Mutex<BTreeMap<ScriptId, UnitFailure>>,
     tokens: AtomicU64,
 }

@@ -21,6 +21,7 @@ use runtime::route_pattern::Segment;
 use runtime::unit::Entry;
 
 use self::trie::Trie;
+use crate::flight::Label;
 use crate::units::UnitCell;
 
 /// The parameters that a path gave, decoded, in the pattern's order.
@@ -53,6 +54,8 @@ pub struct EndpointEntry {
     pub unit: Arc<UnitCell>,
     /// The names of its parameters, made once.
     pub parameters: Box<[Arc<str>]>,
+    /// What stands on the flight board while it runs, made once.
+    pub label: Label,
 }
 
 impl EndpointEntry {

@@ -5,6 +5,7 @@
 //! store that is down can delay opening a gate, never closing one.
 //! Not here: asking the store what others switched (`watch`), asking the board (`quotas::admission`).
 
+mod aftermath;
 mod quarantine;
 mod record;
 mod release;
@@ -20,6 +21,7 @@ use quotas::concurrency::Shares;
 use quotas::scope::{EndpointId, Scope, TeamName};
 use quotas::switches::{Board, Switch};
 use quotas::units::InFlight;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::error::{ControlError, StoreError};
 use crate::events::Event;
@@ -29,6 +31,7 @@ use crate::storage::{Store, SwitchRow};
 use crate::verdicts::{self, Failures};
 use crate::who::{Who, unix_ms};
 
+pub(crate) use self::aftermath::TakeOver;
 pub use self::quarantine::{EndpointFailed, Lift};
 pub(crate) use self::record::Merge;
 pub use self::release::Release;
@@ -61,6 +64,8 @@ pub struct Supervisor {
     ending: HashMap<Scope, Instant>,
     failures: HashMap<EndpointId, Failures>,
     restarts: (u32, Duration),
+    /// Who wants to know which quarantines were lifted.
+    lifted: Option<UnboundedSender<EndpointId>>,
 }
 
 impl Supervisor {
@@ -86,6 +91,7 @@ impl Supervisor {
             ending: HashMap::new(),
             failures: HashMap::new(),
             restarts,
+            lifted: None,
         }
     }
 
@@ -139,7 +145,10 @@ impl Actor for Supervisor {
             let audit = Who::node(&row.by).entry(what, &row.scope, Some(row.reason.clone()));
             record::send(self, ctx.address(), row, audit, None);
         }
-        ctx.run_interval(TICK, |this, ctx| this.end_switches(&ctx.address()));
+        ctx.run_interval(TICK, |this, ctx| {
+            this.end_switches(&ctx.address());
+            this.end_quarantines();
+        });
     }
 }
 

@@ -1,7 +1,8 @@
 //! Quotas: who may run, how much, and why not.
 //!
 //! Read in this order: `units` and `scope` name things, `limits` says how much of them; `rate`, `client_keys`,
-//! `concurrency` and `memory` count; `switches` and `quarantine` turn off, `track` sets apart, `priority` and
+//! `concurrency` and `memory` count; `switches` and `quarantine` turn off, `track` sets apart, `blame` says
+//! whom a crash sets aside, `priority` and
 //! `pressure` say which calls a node with too much to do gives up; `guards` holds what is counted for whom,
 //! `admission` asks all of them, and `refusal` is its answer when it is no. For the services behind, `gradient` finds
 //! how many requests they can take, `breaker` leaves alone one that fails, and `retries` keeps second tries from
@@ -30,6 +31,8 @@ pub mod switches;
 pub mod quarantine;
 
 pub mod track;
+
+pub mod blame;
 
 pub mod guards;
 

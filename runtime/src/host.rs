@@ -9,6 +9,7 @@ pub mod ambient;
 pub mod call;
 pub mod checkpoints;
 pub mod encode;
+pub mod faults;
 pub mod json;
 pub mod json_build;
 pub mod json_macro;
@@ -70,6 +71,9 @@ impl Engine {
             encode::url()?,
             encode::hash()?,
         ] {
+            context.install(module)?;
+        }
+        if let Some(module) = faults::module()? {
             context.install(module)?;
         }
         let runtime = Arc::new(context.runtime()?);

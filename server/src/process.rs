@@ -2,5 +2,7 @@
 
 pub mod child;
 pub mod doors;
+pub mod last_words;
+pub mod talk;
 pub mod warden;
 pub mod warm;

@@ -11,7 +11,8 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{ADMIN_TOKEN_VARIABLE, Config};
 use crate::demo;
 use crate::process::doors::Doors;
-use crate::process::warden::{Told, Warden};
+use crate::process::talk::Told;
+use crate::process::warden::Warden;
 
 /// The hidden command that makes this program the child of a warden.
 const CHILD: &str = "serving-child";
@@ -136,6 +137,7 @@ impl Greeting {
 
     fn tell(&self, told: &Told, more: Option<&str>) {
         let text = match told {
+            Told::Failed(_) | Told::Lifted(_) => return,
             Told::Token(token) => {
                 format!("admin token, shown once: {token}\n  export CALLBOARD_TOKEN={token}\n")
             }

@@ -16,6 +16,7 @@ use runtime::unit::Entry;
 use super::Controller;
 use super::prepare::{Active, Prepared};
 use crate::events::Event;
+use crate::flight::Label;
 use crate::routes::{EndpointEntry, Routes, claims};
 use crate::storage::Head;
 use crate::units::UnitFailure;
@@ -167,6 +168,7 @@ impl Controller {
             .filter_map(|name| self.shared.services.get(name).map(|known| (name.clone(), Arc::clone(known))))
             .collect();
         Ok(EndpointEntry {
+            label: Label::of(&id, active.revision.number),
             id,
             revision: active.revision.number,
             seq: head.seq,
@@ -193,6 +195,9 @@ impl Controller {
             .entry(id.team().clone())
             .or_insert_with(|| Arc::new(TeamGuard::new(id.team().clone(), policy)));
         let guard = Arc::new(EndpointGuard::new(id.clone(), Arc::clone(team), limits));
+        if let Some(quarantine) = self.shared.aside.get(id) {
+            guard.quarantine.set(quarantine);
+        }
         self.guards.insert(id.clone(), Arc::clone(&guard));
         guard
     }

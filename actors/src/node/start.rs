@@ -14,7 +14,7 @@ use quotas::guards::NodeGuard;
 use quotas::scope::{Scope, ScriptId};
 use quotas::switches::Board;
 
-use super::{Node, NodeConfig, Progress, Shared, warm};
+use super::{Aside, Node, NodeConfig, Progress, Shared, warm};
 use crate::controller::{ApplyAll, Controller, Depth, Prepared, prepare};
 use crate::error::{StartError, StoreError};
 use crate::events::Event;
@@ -23,7 +23,7 @@ use crate::journal::Journal;
 use crate::lane::{LaneRegistry, LastGood, SlowLanes};
 use crate::routes::Routes;
 use crate::storage::{Cursor, Head, Kept, NodeRow, Store, SwitchRow};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Supervisor, TakeOver};
 use crate::units::Units;
 use crate::verdicts;
 use crate::watch::{Left, Storage};
@@ -63,6 +63,8 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         paces: config.paces,
         slow: SlowLanes::default(),
         good: LastGood::new(config.good),
+        flight: config.flight,
+        aside: Aside::of(&config.aftermath.set_aside),
         unserved: Mutex::default(),
         tokens: AtomicU64::new(0),
     });
@@ -125,6 +127,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         controller.send(ApplyAll(prepared)).await.map_err(|_| StartError::Stopped)?;
         actix_rt::spawn(warm(Arc::clone(&shared), config.broken_percent));
     }
+    supervisor.send(TakeOver(config.aftermath)).await.map_err(|_| StartError::Stopped)?;
     let storage = Storage::new(
         Arc::clone(&shared),
         Arc::clone(&store),

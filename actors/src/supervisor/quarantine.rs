@@ -75,6 +75,7 @@ impl Handler<Lift> for Supervisor {
         let routes = self.shared.routes.load();
         let entry = routes.endpoint(&endpoint).ok_or(ControlError::EndpointUnknown(endpoint.clone()))?;
         self.failures.remove(&endpoint);
+        self.vouch_for(&endpoint);
         if entry.guard.quarantine.get().is_some() {
             entry.guard.quarantine.lift();
             Event::QuarantineLifted { endpoint: &endpoint, by: &who.name }.tell();

@@ -27,7 +27,7 @@ use super::faulty::Faulty;
 use crate::controller::{Deploy, Deployed};
 use crate::error::{ControlError, StoreError};
 use crate::lane::{Incoming, Lane};
-use crate::node::{Node, NodeConfig};
+use crate::node::{Aftermath, Node, NodeConfig};
 use crate::routes::{Found, Params};
 use crate::storage::{Embedded, Store};
 use crate::supervisor::{Flip, Release};
@@ -288,6 +288,8 @@ impl Place {
             slow_threads: 0,
             paces: Paces::DEFAULT,
             good: Size::mib(1),
+            flight: None,
+            aftermath: Aftermath::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use crate::config::Config;
 use crate::process::child;
 use crate::process::doors::Doors;
+use crate::process::talk::Told;
 use crate::process::warm::{self, Warmed};
 use crate::serve;
 
@@ -41,12 +42,17 @@ pub fn demo(config: &Config) -> Result<Exit, Failure> {
 /// # Errors
 /// It cannot start.
 pub fn serving_child(config: Config) -> Result<Exit, Failure> {
-    let doors = match Doors::inherited() {
-        Ok(doors) => doors,
+    let (doors, board) = match Doors::inherited() {
+        Ok(handed) => handed,
         Err(error) => return Err(Failure::failed(error)),
     };
     let _log = serve::start_log();
-    done(child::run(config, doors))
+    let ended = done(child::run(config, doors, board));
+    if let Err(failure) = &ended {
+        // A warden that is gone needs to know no more.
+        let _ = Told::Failed(failure.to_string()).tell();
+    }
+    ended
 }
 
 fn done(ended: anyhow::Result<()>) -> Result<Exit, Failure> {

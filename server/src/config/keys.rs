@@ -284,6 +284,12 @@ pub(super) const KEYS: &[Key] = &[
         ["1s", "1h"],
         "The window in which failures of an endpoint are counted.",
     ),
+    count(
+        "node.crashes",
+        "2",
+        ["1", "16"],
+        "Crashes or hangs of the process by a revision of an endpoint within ten minutes, after which it is set aside.",
+    ),
     key(
         "signing.key_file",
         Kind::Text,

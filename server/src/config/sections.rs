@@ -116,6 +116,8 @@ pub struct NodeSettings {
     pub paces: Paces,
     /// Memory for answers that are given again.
     pub last_good: Bytes,
+    /// Crashes of the process by an endpoint's revision, after which it is set aside.
+    pub crashes: u32,
 }
 
 impl AdminConfig {
@@ -257,6 +259,7 @@ impl NodeSettings {
                 mean: Fuel::new(settings.count("node.slow_fuel")?),
                 stay: settings.time("node.slow_stay")?,
             },
+            crashes: settings.count("node.crashes")?,
         })
     }
 }

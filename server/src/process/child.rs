@@ -3,22 +3,25 @@
 //! Threads: this one holds the actors that own the node's state; one runs the admin door; one a core runs
 //! the device door. Nothing that a device sends reaches the first two.
 
-use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actors::error::StoreError;
 use actors::fleet::Alone;
-use actors::node::{Node, NodeConfig};
+use actors::flight::FlightBoard;
+use actors::node::{Aftermath, Node, NodeConfig};
 use actors::storage::{CqlConfig, Embedded, Mirror, Scylla, Store};
 use runtime::codec::SigningKeys;
 use runtime::compile_child::{Compiler, CompilerConfig};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::doors::Doors;
-use super::warden::Told;
+use super::last_words;
+use super::talk::{Brief, Order, Told, orders};
 use crate::config::{Config, Origin, StoreConfig};
 use crate::http::auth::Tokens;
 use crate::http::device::DeviceDoor;
@@ -40,16 +43,28 @@ const LOOK: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// What kept it from starting.
-pub fn run(config: Config, doors: Doors) -> anyhow::Result<()> {
+pub fn run(config: Config, doors: Doors, board: OwnedFd) -> anyhow::Result<()> {
+    let flight = Arc::new(FlightBoard::of(board)?);
+    last_words::note_on(Arc::clone(&flight))?;
+    let (brief, orders) = orders()?;
     if let Some(bytes) = std::env::var("RUST_MIN_STACK").ok().and_then(|bytes| bytes.parse().ok()) {
         // Scripts have stacks of their own, as large as those of the threads.
         runtime::run::set_stack_size(bytes);
     }
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-    actix_rt::System::new().block_on(serve(config, doors))
+    let told = Warden { flight, brief, orders };
+    actix_rt::System::new().block_on(serve(config, doors, told))
 }
 
-async fn serve(config: Config, doors: Doors) -> anyhow::Result<()> {
+/// What the warden gave to its child.
+struct Warden {
+    flight: Arc<FlightBoard>,
+    brief: Brief,
+    orders: UnboundedReceiver<Order>,
+}
+
+async fn serve(config: Config, doors: Doors, warden: Warden) -> anyhow::Result<()> {
+    let Warden { flight, brief, mut orders } = warden;
     let config = Arc::new(config);
     let store = open(&config).await?;
     let older = config.older_keys.keys()?;
@@ -57,10 +72,19 @@ async fn serve(config: Config, doors: Doors) -> anyhow::Result<()> {
     let bound = doors.admin.local_addr()?;
     let (admin, name) = (admin_url(&config, bound), name(&config, bound));
     let peers = Arc::new(HttpPeers::new(&fleet));
-    let node = Node::start(NodeConfig { name, admin, peers, ..node_config(&config)? }, store).await?;
+    let (lifted, mut are_lifted) = unbounded_channel();
+    let (flight, aftermath) = (Some(flight), brief.aftermath(lifted));
+    let node_config = NodeConfig { name, admin, peers, flight, aftermath, ..node_config(&config)? };
+    let node = Node::start(node_config, store).await?;
+    actix_rt::spawn(async move {
+        while let Some(endpoint) = are_lifted.recv().await {
+            // A warden that does not listen is gone, and so are we soon.
+            let _ = Told::Lifted(endpoint).tell();
+        }
+    });
     let (tokens, made) = Tokens::bootstrap(&node, config.admin_token.as_ref()).await?;
     if let Some(token) = made {
-        tell(&Told::Token(token.reveal().to_owned()))?;
+        Told::Token(token.reveal().to_owned()).tell()?;
     }
     let tokens = Arc::new(tokens);
     actix_rt::spawn({
@@ -76,12 +100,12 @@ async fn serve(config: Config, doors: Doors) -> anyhow::Result<()> {
     let admin_handle = admin.handle();
     actix_rt::spawn(admin);
     actix_rt::spawn(device);
-    tell(&Told::Ready)?;
+    Told::Ready.tell()?;
 
     let mut stop = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = stop.recv() => {}
-        () = orphaned() => {}
+        () = orphaned(&mut orders) => {}
     }
     node.drain().await;
     device_closing.begin();
@@ -105,23 +129,8 @@ async fn calls_ended(node: &Node, drain: Duration) -> Duration {
 }
 
 /// Ends when the warden is gone: it keeps our standard input open as long as it lives.
-async fn orphaned() {
-    let (gone, is_gone) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let mut byte = [0];
-        while matches!(io::stdin().read(&mut byte), Ok(1..)) {}
-        // Nobody waits any more when the server is stopping already.
-        let _ = gone.send(());
-    });
-    let _ = is_gone.await;
-}
-
-/// A line for the warden.
-fn tell(told: &Told) -> io::Result<()> {
-    use std::io::Write;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", told.line())?;
-    out.flush()
+async fn orphaned(orders: &mut UnboundedReceiver<Order>) {
+    while orders.recv().await.is_some() {}
 }
 
 /// The node's name: in a fleet one that no other has on the same machine, unless somebody chose it.
@@ -187,7 +196,8 @@ async fn mirrored(cql: &CqlConfig, data: &Path) -> Result<Arc<dyn Store>, StoreE
 
 pub(super) fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
     std::fs::create_dir_all(&config.data)?;
-    let program = std::env::current_exe()?;
+    // This program as it runs: its file may be replaced by another build's.
+    let program = PathBuf::from("/proc/self/exe");
     let compiler = CompilerConfig {
         wall: config.compiler.wall,
         cpu_seconds: config.compiler.cpu_seconds,
@@ -217,5 +227,7 @@ pub(super) fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
         slow_threads: config.node.slow_workers,
         paces: config.node.paces,
         good: config.node.last_good,
+        flight: None,
+        aftermath: Aftermath::default(),
     })
 }

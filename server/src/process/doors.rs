@@ -13,6 +13,8 @@ use rustix::net::sockopt;
 pub const DEVICE_FD: i32 = 3;
 /// The descriptor of the admin door in a child.
 pub const ADMIN_FD: i32 = 4;
+/// The descriptor of the flight board in a child.
+pub const BOARD_FD: i32 = 5;
 
 /// Both doors.
 #[derive(Debug)]
@@ -35,16 +37,17 @@ impl Doors {
         Ok(Self { device: bind("device", device)?, admin: bind("admin", admin)? })
     }
 
-    /// The doors that a warden handed over.
+    /// The doors that a warden handed over, and the descriptor of the flight board.
     ///
     /// # Errors
     /// There are none: the process was not started by a warden.
     // The one unsafe call of this program: descriptors are numbers until somebody vouches for them.
     #[allow(unsafe_code)]
-    pub fn inherited() -> io::Result<Self> {
+    pub fn inherited() -> io::Result<(Self, OwnedFd)> {
         // SAFETY: called first in the child's life, before anything here owns a descriptor above 2.
         unsafe { command_fds::inherited::init_inherited_fds() }.map_err(io::Error::other)?;
-        Ok(Self { device: take(DEVICE_FD)?, admin: take(ADMIN_FD)? })
+        let doors = Self { device: take(DEVICE_FD)?.into(), admin: take(ADMIN_FD)?.into() };
+        Ok((doors, take(BOARD_FD)?))
     }
 
     /// Another handle of each, for a child.
@@ -79,8 +82,7 @@ fn bind(name: &str, address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-fn take(number: i32) -> io::Result<TcpListener> {
-    let socket = command_fds::inherited::take_fd_ownership(number)
-        .map_err(|error| io::Error::other(format!("no socket was handed over: {error}")))?;
-    Ok(TcpListener::from(socket))
+fn take(number: i32) -> io::Result<OwnedFd> {
+    command_fds::inherited::take_fd_ownership(number)
+        .map_err(|error| io::Error::other(format!("a descriptor was not handed over: {error}")))
 }

@@ -1,22 +1,32 @@
-//! The warden: the parent process. It binds the sockets, starts the serving child with the stack that it
-//! needs, and starts another one when that dies.
+//! The warden: the parent process. It binds the sockets, starts the serving child with the stack that it needs,
+//! and starts another one when that dies or hangs.
 //!
-//! Invariant: the warden runs no script, opens no store and reads no request, so that nothing that a team
-//! or a device sends can reach it.
+//! Invariant: the warden runs no script, opens no store and reads no request, so that nothing that a team or a
+//! device sends can reach it. Of a child it believes what stands on the flight board, and nothing else of what ran.
 //! Not here: what the child does (`child`).
+
+mod autopsy;
+mod book;
+mod generation;
+mod hang;
+mod threads;
 
 use std::ffi::OsString;
 use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use command_fds::{CommandFdExt, FdMapping};
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use actors::verdicts::jittered;
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
+use self::autopsy::{End, autopsy};
+use self::book::Book;
+use self::generation::{Generation, Happened};
+use self::hang::{LOOK, Watch};
 use super::doors::Doors;
+use super::talk::{Order, Told};
 use crate::config::Config;
 
 /// How much stack every thread of the child has for each byte of the largest memory limit: with it, no
@@ -24,39 +34,16 @@ use crate::config::Config;
 const STACK_PER_BYTE: u64 = 16;
 /// The least stack of the child's threads, in bytes.
 const LEAST_STACK: u64 = 256 * 1024 * 1024;
+/// The pause before another child is started after the second death in a row; doubled with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before another child is started.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A child that lived so long had no trouble starting.
+/// A death after so long is not one in a row.
 const SETTLED: Duration = Duration::from_secs(30);
 /// How much longer than its own drain a child may take to stop.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-
-/// What a child tells its warden, a line each on its standard output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// It serves.
-    Ready,
-    /// It made the first admin token, which is shown once.
-    Token(String),
-}
-
-impl Told {
-    /// The line.
-    pub fn line(&self) -> String {
-        match self {
-            Self::Ready => "ready".to_owned(),
-            Self::Token(token) => format!("token {token}"),
-        }
-    }
-
-    fn parse(line: &str) -> Option<Self> {
-        match line.split_once(' ') {
-            None if line == "ready" => Some(Self::Ready),
-            Some(("token", token)) => Some(Self::Token(token.to_owned())),
-            _ => None,
-        }
-    }
-}
+/// This program as it runs, whatever has become of its file.
+const MYSELF: &str = "/proc/self/exe";
 
 /// How children are started.
 pub struct Warden<'a> {
@@ -72,7 +59,22 @@ pub struct Warden<'a> {
 
 enum Ended {
     Stopped,
-    Died(ExitStatus),
+    Died(End),
+}
+
+/// The signals that tell a warden to stop.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 impl Warden<'_> {
@@ -89,91 +91,136 @@ impl Warden<'_> {
     /// # Errors
     /// As [`Warden::run`].
     pub async fn run_with(mut self, environment: &[(&str, &str)]) -> io::Result<()> {
-        let mut stop = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut pause = Duration::ZERO;
-        let mut served = false;
+        let mut stop =
+            Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        let mut book = Book::open(&self.config.data, self.config.node.crashes);
+        let (mut in_a_row, mut served) = (0, false);
         loop {
-            let began = Instant::now();
-            let mut child = self.start(environment)?;
-            // Held open as long as we live: its end tells the child that we are gone. Waiting would close it.
-            let _lifeline = child.stdin.take();
-            let ended = self.watch(&mut child, &mut stop, &mut interrupt, &mut served).await?;
-            let Ended::Died(status) = ended else { return Ok(()) };
+            let mut child = Generation::start(self.command(environment), self.doors)?;
+            child.order(&Order::Begin(book.brief(now_ms()))).await;
+            let ended = self.watch(&mut child, &mut stop, &mut book, &mut served).await?;
+            let Ended::Died(end) = ended else { return Ok(()) };
             if !served {
-                return Err(io::Error::other(format!("the server could not start ({status})")));
+                return Err(io::Error::other(match end {
+                    End::Exit(status) => format!("the server could not start ({status})"),
+                    End::Hung(..) => "the server could not start: it hung".to_owned(),
+                }));
             }
-            pause = if began.elapsed() > SETTLED {
-                Duration::ZERO
-            } else {
-                (pause * 2).clamp(Duration::from_millis(100), LONGEST_PAUSE)
-            };
-            tracing::error!(%status, pause_ms = pause.as_millis(), "the serving process died, another is started");
+            let said = book.take(&autopsy(end, &child.remains()), now_ms());
+            in_a_row = if child.began.elapsed() > SETTLED { 0 } else { in_a_row };
+            let pause = pause(in_a_row, u64::from(child.began.elapsed().subsec_nanos()));
+            in_a_row += 1;
+            tracing::error!(
+                said,
+                pause_ms = pause.as_millis(),
+                "the serving process died, another is started"
+            );
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                _ = stop.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                () = stop.told() => return Ok(()),
             }
         }
     }
 
-    fn start(&self, environment: &[(&str, &str)]) -> io::Result<Child> {
+    fn command(&self, environment: &[(&str, &str)]) -> Command {
         let memory = self.config.limits.ceiling.allowance.memory.get();
         let stack = memory.saturating_mul(STACK_PER_BYTE).max(LEAST_STACK);
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(MYSELF);
         command
             .args(&self.arguments)
             .env("RUST_MIN_STACK", stack.to_string())
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true);
-        let mappings = self
-            .doors
-            .for_child()?
-            .into_iter()
-            .map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd })
-            .collect();
-        command.as_std_mut().fd_mappings(mappings).map_err(io::Error::other)?;
-        command.spawn()
+            .envs(environment.iter().copied());
+        command
     }
 
     async fn watch(
         &mut self,
-        child: &mut Child,
-        stop: &mut tokio::signal::unix::Signal,
-        interrupt: &mut tokio::signal::unix::Signal,
+        child: &mut Generation,
+        stop: &mut Stop,
+        book: &mut Book,
         served: &mut bool,
     ) -> io::Result<Ended> {
-        let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let mut lines = BufReader::new(output).lines();
-        let mut open = true;
+        let mut watch = Watch::default();
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                line = lines.next_line(), if open => match line {
-                    Ok(Some(line)) => if let Some(told) = Told::parse(&line) {
+                happened = child.happens() => match happened? {
+                    Happened::Told(told) => {
                         *served |= told == Told::Ready;
-                        (self.told)(told);
-                    },
-                    _ => open = false,
+                        self.hear(told, book);
+                    }
+                    Happened::Ended(status) => return Ok(Ended::Died(End::Exit(status))),
                 },
-                status = child.wait() => return status.map(Ended::Died),
-                _ = stop.recv() => return self.stop(child).await,
-                _ = interrupt.recv() => return self.stop(child).await,
+                _ = looks.tick() => if let Some(end) = look(&mut watch, child) {
+                    child.signal(Signal::KILL);
+                    // What stands on the board is read when nothing of it runs any more.
+                    child.ended().await?;
+                    return Ok(Ended::Died(end));
+                },
+                () = stop.told() => return self.stop(child).await,
             }
         }
     }
 
-    /// Asks the child to finish what it has, and ends it when it takes too long.
-    async fn stop(&self, child: &mut Child) -> io::Result<Ended> {
-        if let Some(pid) = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).unwrap_or(0))) {
-            kill_process(pid, Signal::TERM)?;
+    /// Takes what a child tells.
+    fn hear(&mut self, told: Told, book: &mut Book) {
+        match &told {
+            Told::Ready => book.told(),
+            Told::Lifted(endpoint) => book.lift(endpoint),
+            Told::Failed(_) | Told::Token(_) => {}
         }
+        (self.told)(told);
+    }
+
+    /// Asks the child to finish what it has, and ends it when it takes too long.
+    async fn stop(&self, child: &mut Generation) -> io::Result<Ended> {
+        child.signal(Signal::TERM);
         let patience = self.config.timeouts.drain + STOP_GRACE;
-        if tokio::time::timeout(patience, child.wait()).await.is_err() {
-            child.kill().await?;
+        if tokio::time::timeout(patience, child.ended()).await.is_err() {
+            child.signal(Signal::KILL);
+            child.ended().await?;
         }
         Ok(Ended::Stopped)
+    }
+}
+
+/// Whether a lane of the child hangs.
+fn look(watch: &mut Watch, child: &Generation) -> Option<End> {
+    let lanes: Vec<(u32, u64)> =
+        child.board().lanes().iter().map(|lane| (lane.thread, lane.progress)).collect();
+    let (thread, hang, time) =
+        watch.look(&lanes, |thread| threads::look(child.pid(), thread), Instant::now())?;
+    Some(End::Hung(thread, hang, time))
+}
+
+/// How long to wait before the next child after so many deaths in a row before this one.
+fn pause(before: u32, chance: u64) -> Duration {
+    match before {
+        0 => Duration::ZERO,
+        1.. => {
+            let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(before - 1));
+            jittered(doubled.min(LONGEST_PAUSE), chance)
+        }
+    }
+}
+
+/// The wall clock, in Unix milliseconds.
+fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_death_costs_no_pause_and_later_ones_up_to_five_seconds() {
+        for (before, about) in [(0, 0), (1, 100), (2, 200), (3, 400), (6, 3_200), (7, 5_000), (99, 5_000)] {
+            for chance in [0, 200, 400] {
+                let pause = u64::try_from(pause(before, chance).as_millis()).unwrap();
+                assert!((about * 4 / 5..=about * 6 / 5).contains(&pause), "{before}: {pause}");
+            }
+        }
     }
 }

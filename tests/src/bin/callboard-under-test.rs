@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // What no script can do, for tests of what happens when one does.
+    runtime::host::faults::arm();
     server::cli::main(std::env::args_os())
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actors::node::{Node, NodeConfig};
+use actors::node::{Aftermath, Node, NodeConfig};
 use actors::storage::{Embedded, Store};
 use actors::who::Who;
 use api::client::{Ask, Raw};
@@ -94,6 +94,8 @@ async fn node(directory: PathBuf) -> Node {
         slow_threads: 0,
         paces: quotas::track::Paces::DEFAULT,
         good: Size::mib(1),
+        flight: None,
+        aftermath: Aftermath::default(),
     };
     Node::start(config, store).await.unwrap()
 }
