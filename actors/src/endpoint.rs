@@ -40,6 +40,8 @@ pub(crate) struct Waiting {
     pub(crate) class: Option<ClassName>,
     pub(crate) request_id: Arc<str>,
     pub(crate) hops: u32,
+    /// A rule that only observes would have refused it.
+    pub(crate) was_observed: bool,
     pub(crate) answer: oneshot::Sender<Result<Outcome, Box<Refusal>>>,
     pub(crate) busy: Option<Busy>,
 }
@@ -132,7 +134,7 @@ impl Handler<Begin> for Endpoint {
 }
 
 async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
-    let Waiting { entry, request, class, request_id, hops, mut answer, busy, .. } = call;
+    let Waiting { entry, request, class, request_id, hops, was_observed, mut answer, busy, .. } = call;
     let allowance = entry.limits.allowance;
     let context = CallContext {
         shapes: Arc::clone(unit.shapes()),
@@ -153,17 +155,25 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
         let (lane, entry, class) = (lane.clone(), Arc::clone(&entry), class.clone());
         Rc::new(move || lane.switched_off(&entry, class.as_ref()).is_some())
     };
-    let call = run::call(unit, entry.entry, request, allowance, context, Some(killed));
+    let mut call = run::call(unit, entry.entry, request, allowance, context, Some(killed));
     // The call asks again after every change of the switches from now on. What was changed since it was let
     // in, it would not hear of.
     let outcome = match lane.switched_off(&entry, class.as_ref()) {
         Some(refusal) => Err(refusal),
         None => tokio::select! {
             biased;
-            outcome = call => Ok(outcome),
-            () = answer.closed() => return,
+            outcome = &mut call => Ok(outcome),
+            // Whoever goes before the answer has used what was used.
+            () = answer.closed() => {
+                lane.settle(&entry, class.as_ref(), &call.cost(), 0, was_observed);
+                return;
+            }
         },
     };
+    if let Ok(Outcome { result, cost, .. }) = &outcome {
+        let answered = result.as_ref().map_or(0, |response| response.body.len() as u64);
+        lane.settle(&entry, class.as_ref(), cost, answered, was_observed);
+    }
     drop(busy);
     // Nobody waits any more: there is nobody to tell.
     let _ = answer.send(outcome);

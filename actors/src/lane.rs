@@ -20,9 +20,11 @@ use actix::prelude::SendError;
 use actix::{Actor, Addr};
 use arc_swap::Guard;
 use quotas::admission::{self, Ask, Verdict};
+use quotas::budget::Spent;
 use quotas::refusal::Refusal;
 use quotas::scope::{ClassName, EndpointId};
-use quotas::units::Moment;
+use quotas::switches::Board;
+use quotas::units::{Bytes, Moment};
 use runtime::fuel::now_nanos;
 use runtime::run::{Cost, Outcome};
 use runtime::unit::Unit;
@@ -116,22 +118,19 @@ impl Lane {
         class: Option<&ClassName>,
         client: &[u8],
     ) -> Result<Admitted, Box<Refusal>> {
-        let shared = self.0.node.shared();
-        let board = shared.board.load();
-        let ask = Ask {
-            board: &board,
-            node: &shared.node,
-            endpoint: &entry.guard,
-            revision: entry.revision,
-            class,
-            client,
-        };
+        let board = self.0.node.shared().board.load();
+        let ask = self.ask(&board, entry, class, client);
         let now = Moment::from_nanos(now_nanos());
         if board.observed(&ask.facts()).is_some() {
             self.0.stats.borrow_mut().refused(&entry.id, "switch.observed");
         }
         match admission::admit(&ask, now, unix_ms()) {
-            Verdict::Admitted(permit) => Ok(Admitted { permit, warning: ask.rate_policy(now) }),
+            Verdict::Admitted(permit) => {
+                if permit.observed().is_some() {
+                    self.0.stats.borrow_mut().refused(&entry.id, "quota.observed");
+                }
+                Ok(Admitted { permit, warning: ask.rate_policy(now) })
+            }
             Verdict::Refused(refusal) => {
                 self.0.stats.borrow_mut().refused(&entry.id, refusal.code.as_str());
                 Err(refusal)
@@ -139,12 +138,42 @@ impl Lane {
         }
     }
 
+    fn ask<'a>(
+        &'a self,
+        board: &'a Board,
+        entry: &'a EndpointEntry,
+        class: Option<&'a ClassName>,
+        client: &'a [u8],
+    ) -> Ask<'a> {
+        let (node, endpoint) = (&self.0.node.shared().node, &*entry.guard);
+        Ask { board, node, endpoint, revision: entry.revision, class, client }
+    }
+
+    /// Charges what a call used, with an answer of so many bytes, to the budgets that it counts for.
+    pub(crate) fn settle(
+        &self,
+        entry: &EndpointEntry,
+        class: Option<&ClassName>,
+        cost: &Cost,
+        answered: u64,
+        was_observed: bool,
+    ) {
+        let bytes = Bytes::new(cost.host_bytes.get().saturating_add(answered));
+        let spent = Spent { fuel: cost.fuel, host_calls: cost.host_calls, bytes };
+        let board = self.0.node.shared().board.load();
+        let (ask, now) = (self.ask(&board, entry, class, &[]), Moment::from_nanos(now_nanos()));
+        admission::settle(&ask, &spent, was_observed, now, |rule, scope| {
+            events::Event::BudgetNearlyUsed { scope, rule }.tell();
+        });
+    }
+
     /// Runs a call that was let in.
     pub async fn run(&self, entry: &Arc<EndpointEntry>, admitted: Admitted, incoming: Incoming) -> Answered {
         let started = Instant::now();
         let Admitted { permit, warning } = admitted;
         let request_id = Arc::clone(&incoming.request_id);
-        let (result, cost) = match self.attempt(entry, incoming).await {
+        let was_observed = permit.observed().is_some();
+        let (result, cost) = match self.attempt(entry, incoming, was_observed).await {
             Ok(outcome) => {
                 if self.0.stats.borrow_mut().may_log(&entry.id, outcome.log.len(), unix_ms()) {
                     events::script_said(
@@ -202,7 +231,12 @@ impl Lane {
         });
     }
 
-    async fn attempt(&self, entry: &Arc<EndpointEntry>, incoming: Incoming) -> Result<Outcome, CallFailure> {
+    async fn attempt(
+        &self,
+        entry: &Arc<EndpointEntry>,
+        incoming: Incoming,
+        was_observed: bool,
+    ) -> Result<Outcome, CallFailure> {
         let Incoming { request, class, request_id, hops, .. } = incoming;
         let mut unit = self.cold(entry).await?;
         let (answer, answered) = oneshot::channel();
@@ -213,6 +247,7 @@ impl Lane {
             class,
             request_id,
             hops,
+            was_observed,
             answer,
             busy: None,
         };

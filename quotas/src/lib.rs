@@ -1,8 +1,9 @@
 //! Quotas: who may run, how much, and why not.
 //!
-//! Read in this order: `units` and `scope` name things, `limits` says how much of them, `rate`, `client_keys`
-//! and `concurrency` count, `switches` and `quarantine` turn off, `guards` holds what is counted for whom,
-//! `admission` asks all of them, and `refusal` is its answer when it is no.
+//! Read in this order: `units` and `scope` name things, `limits` says how much of them, `rate`, `client_keys`,
+//! `budget` and `concurrency` count, `rule` names what counts, `switches` and `quarantine` turn off, `guards` holds
+//! what is counted for whom, `admission` asks all of them, and `refusal` is its answer when it is no. `setting`
+//! says what of it can be changed, `team` what a team may keep, `portion` which part of it each node has.
 //!
 //! Invariant: everything here is a synchronous decision over values that were handed in; the time is an
 //! argument, and a call that is admitted costs no allocation.
@@ -18,7 +19,11 @@ pub mod rate;
 
 pub mod client_keys;
 
+pub mod budget;
+
 pub mod concurrency;
+
+pub mod rule;
 
 pub mod switches;
 
@@ -29,3 +34,9 @@ pub mod guards;
 pub mod admission;
 
 pub mod refusal;
+
+pub mod setting;
+
+pub mod team;
+
+pub mod portion;

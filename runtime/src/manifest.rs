@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use quotas::limits::Requested;
 use quotas::scope::{EndpointName, ScriptName, ServiceName, TeamName};
@@ -64,6 +65,8 @@ pub struct EndpointSpec {
     pub services: Vec<ServiceName>,
     /// The limits that it asks for.
     pub limits: Requested,
+    /// For how long after its deploy it answers, where it is for a test.
+    pub expires: Option<Duration>,
     /// Settings that the script reads as `config`.
     pub config: BTreeMap<String, ConfigValue>,
 }

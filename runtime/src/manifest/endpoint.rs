@@ -13,7 +13,8 @@ use super::{
 };
 use crate::route_pattern::RoutePattern;
 
-const KEYS: [&str; 8] = ["name", "path", "methods", "handler", "priority", "services", "limits", "config"];
+const KEYS: [&str; 9] =
+    ["name", "path", "methods", "handler", "priority", "services", "limits", "expires", "config"];
 
 /// Where in the manifest an endpoint's name and path stand.
 pub(super) struct Places {
@@ -36,13 +37,23 @@ pub(super) fn read(table: &Table<'_>, has_file: &dyn Fn(&str) -> bool) -> Option
     let priority = table.optional("priority").and_then(|value| priority(&value)).unwrap_or_default();
     let services = table.optional("services").map(|value| services(&value)).unwrap_or_default();
     let limits = table.optional("limits").and_then(|value| value.table("an endpoint's `limits`"));
+    let expires = table.optional("expires").and_then(|value| limits::time(&value));
     let config = table.optional("config").and_then(|value| value.table("an endpoint's `config`"));
     let limits = limits.map(|table| limits::read(&table)).unwrap_or_default();
     let config = config.map(|table| settings(&table)).unwrap_or_default();
     let (name, name_span) = name?;
     let places = Places { name: name_span, path: path?.span() };
-    let spec =
-        EndpointSpec { name, path: pattern?, methods, handler: handler?, priority, services, limits, config };
+    let spec = EndpointSpec {
+        name,
+        path: pattern?,
+        methods,
+        handler: handler?,
+        priority,
+        services,
+        limits,
+        expires,
+        config,
+    };
     Some((spec, places))
 }
 

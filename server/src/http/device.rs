@@ -22,6 +22,7 @@ use actix_web::{App, HttpRequest, HttpResponse, web};
 use actors::lane::{Incoming, Lane};
 use actors::node::Node;
 use actors::routes::Found;
+use actors::who::unix_ms;
 use api::Problem;
 use runtime::host::request::Request;
 
@@ -108,6 +109,9 @@ async fn serve_call(
             Found::Method { allowed } => return Ok(answer::method_not_allowed(&allowed)),
         }
     };
+    if entry.expires_ms.is_some() && entry.has_expired(unix_ms()) {
+        return Err(told(Problem::of("endpoint.expired", "")));
+    }
     if caller.came_round() {
         return Err(told(Problem::of("hops.exceeded", "")));
     }
