@@ -85,7 +85,7 @@ async fn load(servers: &[&Server], time: Duration) -> Vec<Instant> {
     admitted
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn three_servers_share_a_rate_that_was_set_on_one_of_them() {
     let Some((_cassandra, servers)) = fleet() else { return };
     let wide = "[endpoint.limits]\nrate = \"50000/s\"\nburst = 50_000";
