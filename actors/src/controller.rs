@@ -10,7 +10,9 @@ mod apply;
 mod claims;
 mod deploy;
 mod prepare;
+mod quota;
 mod read;
+mod team;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use quotas::scope::{EndpointId, ScriptId, TeamName};
 use crate::error::ControlError;
 use crate::events::Event;
 use crate::node::Shared;
-use crate::storage::{Head, Store};
+use crate::storage::{Head, QuotaRow, Store};
 use crate::turns::Turns;
 use crate::units::UnitFailure;
 
@@ -30,6 +32,9 @@ pub use self::activate::{Activate, Activated, Delete};
 pub(crate) use self::apply::{Applied, Apply, ApplyAll, Live};
 pub use self::deploy::{Deploy, Deployed};
 pub(crate) use self::prepare::{Depth, Prepared, prepare};
+pub(crate) use self::quota::MergeQuotas;
+use self::quota::{Book, Demand};
+pub use self::quota::{Origin, QuotaInfo, QuotaOf, RuleInfo, SetQuota};
 pub use self::read::{EndpointInfo, Endpoints, FileInfo, FileOf, Heads, History, OneRevision, StandingOf};
 
 /// The actor.
@@ -43,6 +48,9 @@ pub struct Controller {
     guards: HashMap<EndpointId, Arc<EndpointGuard>>,
     teams: HashMap<TeamName, Arc<TeamGuard>>,
     turns: Arc<Turns<ScriptId>>,
+    /// What operators set of quotas.
+    quotas: Book,
+    demand: Demand,
 }
 
 /// What a change of a script works with while the controller goes on.
@@ -55,8 +63,10 @@ struct Work {
 }
 
 impl Controller {
-    pub(crate) fn new(shared: Arc<Shared>, store: Arc<dyn Store>) -> Self {
-        Self {
+    /// A controller that serves nothing yet, and puts these quotas in force in whatever it comes to serve.
+    pub(crate) fn new(shared: Arc<Shared>, store: Arc<dyn Store>, quotas: Vec<QuotaRow>) -> Self {
+        let scopes: Vec<_> = quotas.iter().map(|row| row.scope.clone()).collect();
+        let controller = Self {
             shared,
             store,
             scripts: BTreeMap::new(),
@@ -64,7 +74,11 @@ impl Controller {
             guards: HashMap::new(),
             teams: HashMap::new(),
             turns: Arc::default(),
-        }
+            quotas: Book::new(quotas),
+            demand: Demand::default(),
+        };
+        scopes.iter().for_each(|scope| controller.put_in_force(scope));
+        controller
     }
 
     fn work(&self, ctx: &Context<Self>) -> Work {
@@ -79,6 +93,10 @@ impl Controller {
 
 impl Actor for Controller {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.keep_quotas(ctx);
+    }
 }
 
 impl Work {

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
-use futures_util::future::Either;
 use quotas::refusal::Refusal;
 use quotas::scope::ClassName;
 use runtime::fuel::now_nanos;
@@ -159,7 +158,7 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
         response_max: usize::try_from(allowance.response.get()).unwrap_or(usize::MAX),
         host_calls_max: allowance.host_calls,
         host_bytes_max: allowance.host_bytes.get(),
-        memory: begun.memory,
+        memory: Arc::clone(&begun.memory),
         log: Default::default(),
         log_dropped: Default::default(),
         host_calls: Default::default(),
@@ -170,21 +169,26 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
         Rc::new(move || lane.switched_off(&entry, class.as_ref()).is_some())
     };
     let call = run::call(unit, entry.entry, request, allowance, context, Some(killed));
-    let call = match turn {
-        Some(turn) => Either::Left(InTurn::new(turn, call)),
-        None => Either::Right(call),
-    };
-    let call = Marked::new(call, Arc::clone(&entry), lane.slot());
+    let mut call = Marked::new(InTurn::new(turn, call), Arc::clone(&entry), lane.slot());
     // The call asks again after every change of the switches from now on. What was changed since it was let
     // in, it would not hear of.
     let outcome = match lane.switched_off(&entry, class.as_ref()) {
         Some(refusal) => Err(refusal),
         None => tokio::select! {
             biased;
-            outcome = call => Ok(outcome),
-            () = answer.closed() => return,
+            outcome = &mut call => Ok(outcome),
+            // Whoever goes before the answer has used what was used.
+            () = answer.closed() => {
+                let cost = call.get().map(InTurn::cost).unwrap_or_default();
+                lane.settle(&entry, class.as_ref(), &cost, 0, begun.was_observed);
+                return;
+            }
         },
     };
+    if let Ok(Outcome { result, cost, .. }) = &outcome {
+        let answered = result.as_ref().map_or(0, |response| response.body.len() as u64);
+        lane.settle(&entry, class.as_ref(), cost, answered, begun.was_observed);
+    }
     drop(busy);
     // Nobody waits any more: there is nobody to tell.
     let _ = answer.send(outcome);

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use quotas::rule::Rule;
 use quotas::scope::{EndpointId, RevisionNumber, Scope, ScriptId};
 use runtime::bundle::BundleHash;
 use runtime::host::call::{Level, LogLine};
@@ -203,6 +204,20 @@ events! {
         /// By whom.
         by: &'a str
     } = "quarantine lifted", warn;
+    /// The quotas of a scope were changed.
+    QuotaChanged {
+        /// The scope.
+        scope: &'a Scope,
+        /// The count of its changes.
+        generation: u64
+    } = "quota changed", warn;
+    /// A budget's soft limit was reached.
+    BudgetNearlyUsed {
+        /// Whose.
+        scope: &'a Scope,
+        /// Which.
+        rule: Rule
+    } = "budget nearly used", warn;
     /// Another node of the fleet has this one's name; the others see only one of the two.
     NodeNameTaken {
         /// The name.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use quotas::scope::{RevisionNumber, ScriptId};
+use quotas::scope::{RevisionNumber, Scope, ScriptId};
 use tokio::sync::Semaphore;
 
 use crate::controller::{Controller, StandingOf};
@@ -34,6 +34,8 @@ pub trait Peers: Send + Sync {
     async fn hint(&self, admin: &str, changes: &[Change]) -> Result<(), String>;
     /// Asks the node at this admin address where a script stands there.
     async fn standing(&self, admin: &str, script: &ScriptId) -> Result<Standing, String>;
+    /// Asks the node at this admin address for how many calls it is asked lately, by scope.
+    async fn demand(&self, admin: &str) -> Result<Vec<(Scope, f64)>, String>;
 }
 
 /// A node that has no others.
@@ -46,6 +48,9 @@ impl Peers for Alone {
         Ok(())
     }
     async fn standing(&self, _: &str, _: &ScriptId) -> Result<Standing, String> {
+        Err("this node asks no others".to_owned())
+    }
+    async fn demand(&self, _: &str) -> Result<Vec<(Scope, f64)>, String> {
         Err("this node asks no others".to_owned())
     }
 }
@@ -68,6 +73,7 @@ pub struct Fleet {
     peers: Arc<dyn Peers>,
     hints: Arc<Semaphore>,
     has_twin: AtomicBool,
+    demand: ArcSwap<Vec<(Scope, f64)>>,
 }
 
 impl std::fmt::Debug for Fleet {
@@ -79,7 +85,14 @@ impl std::fmt::Debug for Fleet {
 impl Fleet {
     pub(crate) fn new(me: NodeRow, peers: Arc<dyn Peers>) -> Self {
         let hints = Arc::new(Semaphore::new(HINTS_MAX));
-        Self { me, others: ArcSwap::default(), peers, hints, has_twin: AtomicBool::new(false) }
+        Self {
+            me,
+            others: ArcSwap::default(),
+            peers,
+            hints,
+            has_twin: AtomicBool::new(false),
+            demand: ArcSwap::default(),
+        }
     }
 
     /// This node.
@@ -115,6 +128,26 @@ impl Fleet {
     /// Takes this node back from those that are known.
     pub(crate) async fn leave(&self, store: &dyn Store) -> Result<(), StoreError> {
         store.drop_node(&self.me.name).await
+    }
+
+    /// How many calls this node is asked for lately, by scope, for the others.
+    pub fn demand(&self) -> Arc<Vec<(Scope, f64)>> {
+        self.demand.load_full()
+    }
+
+    /// Sets that.
+    pub(crate) fn set_demand(&self, demand: Vec<(Scope, f64)>) {
+        self.demand.store(Arc::new(demand));
+    }
+
+    /// Asks all others for the same; nothing when one of them could not be asked.
+    pub(crate) async fn demand_of_others(&self) -> Option<Vec<(Scope, f64)>> {
+        let others = self.others();
+        let asked = others.iter().map(|node| self.peers.demand(&node.admin));
+        let told: Result<Vec<_>, String> = join_all(asked).await.into_iter().collect();
+        told.map(|told| told.into_iter().flatten().collect())
+            .inspect_err(|why| tracing::debug!(why, "a node could not be asked for its traffic"))
+            .ok()
     }
 
     /// Tells the others that something changed, in the background.

@@ -25,13 +25,15 @@ use actix::prelude::SendError;
 use actix::{Actor, Addr};
 use arc_swap::Guard;
 use quotas::admission::{self, Ask, Verdict};
+use quotas::budget::Spent;
 use quotas::memory::Hold;
 use quotas::pressure::shares::Shares;
 use quotas::priority::Priority;
 use quotas::refusal::Refusal;
 use quotas::scope::{ClassName, EndpointId, TeamName};
+use quotas::switches::Board;
 use quotas::track::{Held, Pace};
-use quotas::units::Moment;
+use quotas::units::{Bytes, Moment};
 use runtime::error::Failure;
 use runtime::fuel::now_nanos;
 use runtime::run::{Cost, Outcome};
@@ -170,36 +172,68 @@ impl Lane {
         client: &[u8],
         priority: Priority,
     ) -> Result<Admitted, Box<Refusal>> {
-        let shared = self.0.node.shared();
-        let board = shared.board.load();
-        let slow = shared.slow.of(entry.guard.track.pace());
-        let shed = slow.map_or(&self.0.pressure, SlowLane::pressure);
-        let shares = self.0.shares[usize::from(slow.is_some())].borrow();
-        let ask = Ask {
-            board: &board,
-            node: &shared.node,
-            endpoint: &entry.guard,
-            revision: entry.revision,
-            class,
-            client,
-            priority: priority.lowered(entry.spec.priority),
-            shed: &shed.shed,
-            over_share: shed.shed.get().is_some() && shares.is_over(entry.id.team()),
-        };
+        let board = self.0.node.shared().board.load();
+        let ask = self.ask(&board, entry, class, client, priority);
         let now = Moment::from_nanos(now_nanos());
         if board.observed(&ask.facts()).is_some() {
             self.0.stats.borrow_mut().refused(&entry.id, "switch.observed");
         }
         match admission::admit(&ask, now, unix_ms()) {
             Verdict::Admitted(permit) => {
-                let memory = Arc::new(Hold::new(&entry.guard.team.memory, &shared.node.memory));
-                Ok(Admitted { permit, memory, warning: ask.rate_policy(now) })
+                if permit.observed().is_some() {
+                    self.0.stats.borrow_mut().refused(&entry.id, "quota.observed");
+                }
+                let memory = Hold::new(&entry.guard.team.memory, &self.0.node.shared().node.memory);
+                Ok(Admitted { permit, memory: Arc::new(memory), warning: ask.rate_policy(now) })
             }
             Verdict::Refused(refusal) => {
                 self.0.stats.borrow_mut().refused(&entry.id, refusal.code.as_str());
                 Err(refusal)
             }
         }
+    }
+
+    fn ask<'a>(
+        &'a self,
+        board: &'a Board,
+        entry: &'a EndpointEntry,
+        class: Option<&'a ClassName>,
+        client: &'a [u8],
+        priority: Priority,
+    ) -> Ask<'a> {
+        let shared = self.0.node.shared();
+        let slow = shared.slow.of(entry.guard.track.pace());
+        let shed = &slow.map_or(&self.0.pressure, SlowLane::pressure).shed;
+        let shares = &self.0.shares[usize::from(slow.is_some())];
+        Ask {
+            board,
+            node: &shared.node,
+            endpoint: &entry.guard,
+            revision: entry.revision,
+            class,
+            client,
+            priority: priority.lowered(entry.spec.priority),
+            shed,
+            over_share: shed.get().is_some() && shares.borrow().is_over(entry.id.team()),
+        }
+    }
+
+    /// Charges what a call used, with an answer of so many bytes, to the budgets that it counts for.
+    pub(crate) fn settle(
+        &self,
+        entry: &EndpointEntry,
+        class: Option<&ClassName>,
+        cost: &Cost,
+        answered: u64,
+        was_observed: bool,
+    ) {
+        let bytes = Bytes::new(cost.host_bytes.get().saturating_add(answered));
+        let spent = Spent { fuel: cost.fuel, host_calls: cost.host_calls, bytes };
+        let board = self.0.node.shared().board.load();
+        let (ask, now) = (self.ask(&board, entry, class, &[], Priority::User), Moment::from_nanos(now_nanos()));
+        admission::settle(&ask, &spent, was_observed, now, |rule, scope| {
+            Event::BudgetNearlyUsed { scope, rule }.tell();
+        });
     }
 
     /// Runs a call that was let in.
@@ -217,7 +251,8 @@ impl Lane {
         let request_id = Arc::clone(&incoming.request_id);
         let pace = entry.guard.track.pace();
         let slow = self.0.node.shared().slow.of(pace);
-        let begun = Begun { since: now_nanos(), memory: Arc::clone(&memory) };
+        let was_observed = permit.observed().is_some();
+        let begun = Begun { since: now_nanos(), memory: Arc::clone(&memory), was_observed };
         let outcome = match slow {
             Some(slow) => slow.run(entry, incoming, begun).await,
             None => self.attempt(entry, incoming, begun).await,

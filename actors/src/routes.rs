@@ -44,6 +44,8 @@ pub struct EndpointEntry {
     pub spec: EndpointSpec,
     /// What it may use.
     pub limits: EndpointLimits,
+    /// When it stops to answer, in Unix milliseconds, where it is for a test.
+    pub expires_ms: Option<u64>,
     /// What is counted for it; outlives revisions.
     pub guard: Arc<EndpointGuard>,
     /// The services that it may call.
@@ -59,6 +61,11 @@ pub struct EndpointEntry {
 }
 
 impl EndpointEntry {
+    /// Whether it was for a test whose time is over.
+    pub fn has_expired(&self, unix_ms: u64) -> bool {
+        self.expires_ms.is_some_and(|expires| expires <= unix_ms)
+    }
+
     /// The routes that it claims: each method with the canonical pattern.
     pub fn claims(&self) -> impl Iterator<Item = String> {
         claims(&self.spec)

@@ -6,6 +6,7 @@
 //! Not here: which revision is active (`controller`), running (`endpoint`).
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -53,26 +54,33 @@ impl Compile for Compiler {
 pub struct UnitCell {
     bundle: BundleHash,
     held: Mutex<Weak<Unit>>,
+    weight: AtomicU32,
 }
 
 impl UnitCell {
     /// A cell that nobody filled yet.
     pub fn new(bundle: BundleHash) -> Self {
-        Self { bundle, held: Mutex::default() }
+        Self { bundle, held: Mutex::default(), weight: AtomicU32::new(0) }
     }
 
     /// A cell that finds this unit for as long as somebody has it.
-    pub(crate) fn filled(unit: &Arc<Unit>) -> Self {
-        let cell = Self::new(unit.bundle());
-        cell.set(unit);
+    pub(crate) fn filled(opened: &Opened) -> Self {
+        let cell = Self::new(opened.unit.bundle());
+        cell.set(&opened.unit, opened.weight());
         cell
+    }
+
+    /// The memory of the unit, about, in bytes; nothing while nobody has it.
+    pub(crate) fn weight(&self) -> u64 {
+        if self.get().is_some() { self.weight.load(Ordering::Relaxed).into() } else { 0 }
     }
 
     fn get(&self) -> Option<Arc<Unit>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
-    fn set(&self, unit: &Arc<Unit>) {
+    fn set(&self, unit: &Arc<Unit>, weight: u32) {
+        self.weight.store(weight, Ordering::Relaxed);
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(unit);
     }
 }
@@ -115,6 +123,13 @@ impl From<UnitFailure> for ControlError {
 pub(crate) struct Opened {
     pub(crate) unit: Arc<Unit>,
     pub(crate) envelope: bytes::Bytes,
+}
+
+impl Opened {
+    /// The memory of the unit, about, in bytes.
+    pub(crate) fn weight(&self) -> u32 {
+        u32::try_from(self.envelope.len().saturating_mul(GROWTH)).unwrap_or(u32::MAX)
+    }
 }
 
 /// A bundle from its archive, if it is the one that the hash names.
@@ -170,8 +185,8 @@ impl Units {
     /// The unit, if it is in memory.
     pub fn peek(&self, cell: &UnitCell) -> Option<Arc<Unit>> {
         cell.get().or_else(|| {
-            let (unit, _) = self.cache.get(&cell.bundle)?;
-            cell.set(&unit);
+            let (unit, weight) = self.cache.get(&cell.bundle)?;
+            cell.set(&unit, weight);
             Some(unit)
         })
     }
@@ -192,9 +207,9 @@ impl Units {
             return Err(failure);
         }
         match self.fetch(cell.bundle).await {
-            Ok(unit) => {
-                cell.set(&unit);
-                Ok(unit)
+            Ok(opened) => {
+                cell.set(&opened.unit, opened.weight());
+                Ok(opened.unit)
             }
             Err(failure) => {
                 self.failed.insert(cell.bundle, failure.clone());
@@ -203,18 +218,18 @@ impl Units {
         }
     }
 
-    async fn fetch(&self, bundle: BundleHash) -> Result<Arc<Unit>, UnitFailure> {
+    async fn fetch(&self, bundle: BundleHash) -> Result<Opened, UnitFailure> {
         let key = ContentHash(*bundle.as_bytes());
         let until = Instant::now() + LEASE;
         let mut found = self.store.content(&self.kind, key).await;
         loop {
             match found {
                 Ok(Some(envelope)) => match self.open(envelope, bundle).await {
-                    Ok(opened) => return Ok(opened.unit),
+                    Ok(opened) => return Ok(opened),
                     Err(failure) => {
                         Event::UnitRejected { bundle, code: failure.code }.tell();
-                        if let Some(unit) = self.fetch_anew(bundle).await {
-                            return Ok(unit);
+                        if let Some(opened) = self.fetch_anew(bundle).await {
+                            return Ok(opened);
                         }
                         break;
                     }
@@ -246,10 +261,10 @@ impl Units {
     }
 
     /// The unit from where it was first kept, when the copy at hand was no good.
-    async fn fetch_anew(&self, bundle: BundleHash) -> Option<Arc<Unit>> {
+    async fn fetch_anew(&self, bundle: BundleHash) -> Option<Opened> {
         let key = ContentHash(*bundle.as_bytes());
         let envelope = self.store.refetch(&self.kind, key).await.ok()??;
-        self.open(envelope, bundle).await.ok().map(|opened| opened.unit)
+        self.open(envelope, bundle).await.ok()
     }
 
     /// Makes sure that there is a unit that [`Units::load`] will take, without decoding one that is there. Where
@@ -271,14 +286,14 @@ impl Units {
             Ok(None) => {}
             Err(error) => return Err(error.into()),
         }
-        self.fetch(bundle).await.map(|unit| {
-            cell.set(&unit);
+        self.fetch(bundle).await.map(|opened| {
+            cell.set(&opened.unit, opened.weight());
             true
         })
     }
 
     /// Compiles a unit from its stored source, and keeps it.
-    async fn make(&self, bundle: BundleHash) -> Result<Arc<Unit>, UnitFailure> {
+    async fn make(&self, bundle: BundleHash) -> Result<Opened, UnitFailure> {
         let key = ContentHash(*bundle.as_bytes());
         let source = self.bundle(bundle).await?;
         let compilation = self
@@ -289,10 +304,10 @@ impl Units {
         let opened = self.admit(compilation.compiled, bundle).await?;
         Event::UnitRecompiled { bundle }.tell();
         // It only saves the next reader some work.
-        if let Err(error) = self.store.put_content(&self.kind, key, opened.envelope).await {
+        if let Err(error) = self.store.put_content(&self.kind, key, opened.envelope.clone()).await {
             tracing::debug!(%bundle, %error, "unit not stored");
         }
-        Ok(opened.unit)
+        Ok(opened)
     }
 
     /// A bundle from the store, if its files are still those that its hash names.
@@ -340,10 +355,10 @@ impl Units {
         let opened = tokio::task::spawn_blocking(move || codec::open(&bytes, bundle, &keys)).await;
         let lost = |_| UnitFailure { code: "unit.content", detail: "decoding the unit failed".to_owned() };
         let unit = Arc::new(opened.map_err(lost)??);
-        let weight = u32::try_from(envelope.len().saturating_mul(GROWTH)).unwrap_or(u32::MAX);
-        self.cache.insert(bundle, (Arc::clone(&unit), weight));
+        let opened = Opened { unit, envelope };
+        self.cache.insert(bundle, (Arc::clone(&opened.unit), opened.weight()));
         self.failed.invalidate(&bundle);
-        Ok(Opened { unit, envelope })
+        Ok(opened)
     }
 
     /// Forgets what is in memory, so that a test reads the store again.

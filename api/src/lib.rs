@@ -14,6 +14,8 @@ pub mod revisions;
 
 pub mod endpoints;
 
+pub mod quotas;
+
 pub mod switches;
 
 pub mod tokens;
@@ -35,12 +37,15 @@ pub use self::codes::Code;
 pub use self::convergence::{Convergence, NodeStanding, NodeState};
 pub use self::endpoints::{Endpoint, EndpointLimits, Quarantine};
 pub use self::node::{
-    AuditEntry, Check, Decision, DecisionHistory, Health, Limits, Node, QuotaRule, QuotaState, RateLimits,
-    UploadLimits, Version,
+    AuditEntry, Check, Decision, DecisionHistory, Health, Limits, Node, RateLimits, UploadLimits, Version,
 };
 pub use self::openapi::openapi;
 pub use self::page::Page;
 pub use self::problem::{Diagnostic, Problem, Severity};
+pub use self::quotas::{
+    QuotaAnswer, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaRule, QuotaSet, QuotaSource,
+    QuotaState,
+};
 pub use self::revisions::{
     ActivateRequest, Activated, Cut, Deleted, DeployAnswer, FileEntry, Head, Revision, RevisionDetail, Script,
 };

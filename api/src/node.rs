@@ -83,28 +83,6 @@ shapes! {
     }
 
     answer
-    /// How much of its quotas a scope has used on this node.
-    pub struct QuotaState {
-        /// The scope.
-        pub scope: String,
-        /// Its rules.
-        pub rules: Vec<QuotaRule>,
-    }
-
-    answer
-    /// A rule of a scope and what is left of it.
-    pub struct QuotaRule {
-        /// The rule's name, such as `rate.endpoint`.
-        pub rule: String,
-        /// What it allows.
-        pub limit: String,
-        /// What is left.
-        pub remaining: u64,
-        /// When all is left again if nobody calls.
-        pub reset_ms: Option<u64>,
-    }
-
-    answer
     /// Who did what.
     pub struct AuditEntry {
         /// Its id, in the order of time.

@@ -1,8 +1,9 @@
 //! Admission: may this call start now, and if not, why.
 //!
 //! Invariant: rules are asked in a fixed order and the first that refuses is the one named: 1 switches ·
-//! 2 quarantine · 3 the node's condition and pressure · 4 rates: class, client, endpoint, team · 5 memory: team, node · 6 calls
-//! alive: endpoint, team, node. All are asked before any is charged, and a refused call spends nothing.
+//! 2 quarantine · 3 the node's condition and pressure · 4 rates: class, client, endpoint, team · 5 budgets: class,
+//! endpoint, team, of each first fuel, then host calls, bytes, requests · 6 memory: team, node · 7 calls alive:
+//! endpoint, team, node. All are asked before any is charged, and a refused call spends nothing.
 //! Not here: reading clocks, counting fuel, HTTP status codes, publishing the board.
 //!
 //! **Asked, then charged, by many threads.** Two calls may both be told yes where one place is left. So the
@@ -11,17 +12,26 @@
 //! back, and is never admitted beyond a limit. It keeps only what it was charged before in that same race:
 //! the rates are charged from the narrowest to the widest (client, endpoint, team, class), so that a crowd
 //! at one rule costs the narrower ones of its own callers at most one call for each thread at a time, and the
-//! wider ones nothing. For calls that come one after another none of this can be seen.
+//! wider ones nothing. The budgets of requests come last, in the same order; a crowd at the end of a day's requests
+//! costs the rates as much. For calls that come one after another none of this can be seen.
+//!
+//! What a call uses is charged to its budgets when it has ended ([`settle`]). Rules that only observe are asked by
+//! the same code; what that means for charging says `rule`.
+
+mod books;
 
 use std::time::Duration;
 
-use crate::concurrency::{Full, GateKind, Permit};
-use crate::guards::{Condition, EndpointGuard, NodeGuard, tightest};
+use self::books::Books;
+use crate::budget::{Budget, BudgetKind, Budgets, Exhausted, Spent};
+use crate::concurrency::{Full, Gate, GateKind, Permit};
+use crate::guards::{ClassGuard, Condition, EndpointGuard, NodeGuard, nearly, tightest};
 use crate::pressure::level::{ShedLevel, Shedding};
 use crate::priority::{Priority, Score};
 use crate::quarantine::Quarantine;
 use crate::rate::{Bucket, Wait};
 use crate::refusal::{RatePolicy, Refusal, RefusalCode};
+use crate::rule::{Holder, Rule, Tally};
 use crate::scope::{ClassName, RevisionNumber, Scope, TeamName};
 use crate::switches::{Board, CallFacts, Switch};
 use crate::units::{Amount, Bytes, Moment};
@@ -87,9 +97,25 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
     if let Some(shedding) = ask.shed.get() {
         ask.kept(&shedding, now)?;
     }
-    let rates = ask.rates();
+    let (rates, mut books) = (ask.rates(), Books::open(&ask.node.counts));
     for rate in rates.asked() {
-        rate.bucket.ask(now).map_err(|wait| too_fast(ask, rate, wait, now, unix_ms))?;
+        if rate.holder != Holder::Client {
+            rate.tally.ask();
+        }
+        if let Err(wait) = rate.bucket.ask(now)
+            && books.refuse(rate.rule(), rate.tally)
+        {
+            return Err(too_fast(ask, rate, wait, now, unix_ms));
+        }
+    }
+    for purse in ask.purses() {
+        for (kind, budget) in purse.budgets.iter() {
+            if let Err(exhausted) = budget.ask(now)
+                && books.refuse(Rule::Budget(kind, purse.holder), &budget.tally)
+            {
+                return Err(used_up(ask, (kind, purse.holder), (budget, exhausted), now, unix_ms));
+            }
+        }
     }
     for (rule, scope, ledger) in [
         ("memory.team", Some(&ask.endpoint.team.name), &ask.endpoint.team.memory),
@@ -97,19 +123,71 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
     ] {
         ledger.ask().map_err(|full| too_much(rule, scope, full))?;
     }
-    let (endpoint, team) = (&ask.endpoint.gate, &ask.endpoint.team.gate);
-    for (kind, gate) in
-        [(GateKind::Endpoint, endpoint), (GateKind::Team, team), (GateKind::Node, &ask.node.gate)]
-    {
-        gate.ask().map_err(|full| too_many(ask, kind, full))?;
+    for (kind, gate) in ask.gates() {
+        if let Err(full) = gate.ask()
+            && books.refuse(Rule::Concurrency(kind.holder()), &gate.tally)
+        {
+            return Err(too_many(ask, kind, full));
+        }
     }
 
-    let permit =
-        Permit::take(endpoint, team, &ask.node.gate).map_err(|(kind, full)| too_many(ask, kind, full))?;
+    let permit = enter(ask, &mut books)?;
     for rate in rates.charged() {
-        rate.bucket.charge(now).map_err(|wait| too_fast(ask, rate, wait, now, unix_ms))?;
+        if books.charges(rate.tally)
+            && let Err(wait) = rate.bucket.charge(now)
+            && books.refuse(rate.rule(), rate.tally)
+        {
+            return Err(too_fast(ask, rate, wait, now, unix_ms));
+        }
     }
-    Ok(permit)
+    for purse in ask.purses().rev() {
+        let (kind, budget) = (BudgetKind::RequestsDay, purse.budgets.get(BudgetKind::RequestsDay));
+        if books.charges(&budget.tally)
+            && let Err(exhausted) = budget.charge_if_left(1, now)
+            && books.refuse(Rule::Budget(kind, purse.holder), &budget.tally)
+        {
+            return Err(used_up(ask, (kind, purse.holder), (budget, exhausted), now, unix_ms));
+        }
+    }
+    Ok(permit.with_observed(books.close()))
+}
+
+/// Goes through the gates, but for those that observe and would have refused.
+fn enter<'a>(ask: &Ask<'a>, books: &mut Books<'a>) -> Result<Permit, Box<Refusal>> {
+    loop {
+        let [endpoint, team] = [&ask.endpoint.gate, &ask.endpoint.team.gate]
+            .map(|gate| Some(gate).filter(|gate| books.charges(&gate.tally)));
+        match Permit::take_open(endpoint, team, &ask.node.gate) {
+            Ok(permit) => return Ok(permit),
+            Err((kind, full)) => {
+                let rule = Rule::Concurrency(kind.holder());
+                let [(_, endpoint), (_, team), (_, node)] = ask.gates();
+                let gate = match kind {
+                    GateKind::Endpoint => endpoint,
+                    GateKind::Team => team,
+                    GateKind::Node => node,
+                };
+                if books.refuse(rule, &gate.tally) {
+                    return Err(too_many(ask, kind, full));
+                }
+            }
+        }
+    }
+}
+
+/// Charges what a call used, when it has ended, to the budgets of its class, endpoint and team. `nearly` is told of
+/// each whose soft limit was reached by it.
+pub fn settle(
+    ask: &Ask<'_>,
+    spent: &Spent,
+    was_observed: bool,
+    now: Moment,
+    mut nearly: impl FnMut(Rule, &Scope),
+) {
+    for Purse { holder, budgets } in ask.purses() {
+        budgets
+            .charge(spent, was_observed, now, |kind| nearly(Rule::Budget(kind, holder), &ask.scope(holder)));
+    }
 }
 
 impl<'a> Ask<'a> {
@@ -118,11 +196,24 @@ impl<'a> Ask<'a> {
         CallFacts { endpoint: &self.endpoint.id, revision: self.revision, class: self.class }
     }
 
-    /// Of the rates that bound this call the one of which the least is left, when at least 80 % of it is
-    /// used: worth a warning to the client.
+    /// Of the rates and budgets that bound this call the one of which the least part is left, when at least 80 %
+    /// of a rate, or the soft limit of a budget, is used: worth a warning to the client.
     pub fn rate_policy(&self, now: Moment) -> Option<RatePolicy> {
         let rates = self.rates();
-        tightest(rates.asked().map(|rate| (rate.bucket.policy(rate.kind.name(), now), rate.bucket.quota())))
+        let rates = rates
+            .asked()
+            .filter_map(|rate| nearly(rate.bucket.policy(rate.holder.as_str(), now), rate.bucket.quota()));
+        let purses = self.purses();
+        let budgets = purses.into_iter().flat_map(|purse| {
+            purse.budgets.iter().filter_map(move |(kind, budget)| {
+                Some((budget.warning(Rule::Budget(kind, purse.holder), now)?, budget.limit()))
+            })
+        });
+        tightest(rates.chain(budgets))
+    }
+
+    fn class_guard(&self) -> Option<&'a ClassGuard> {
+        self.class.and_then(|class| self.node.class(class))
     }
 
     /// Whether it is important enough where something is given up.
@@ -133,17 +224,55 @@ impl<'a> Ask<'a> {
     }
 
     fn rates(&self) -> Rates<'a> {
-        let rate = |kind, bucket| Rate { kind, bucket };
+        let rate = |holder, bucket, tally| Rate { holder, bucket, tally };
+        let (endpoint, team) = (&self.endpoint.limiter, &self.endpoint.team.limiter);
+        let clients = &self.node.clients;
         Rates {
             class: self
-                .class
-                .and_then(|class| self.node.class(class))
-                .map(|limiter| rate(RateKind::Class, limiter.bucket())),
-            client: rate(RateKind::Client, self.node.clients.bucket(self.client)),
-            endpoint: rate(RateKind::Endpoint, self.endpoint.limiter.bucket()),
-            team: rate(RateKind::Team, self.endpoint.team.limiter.bucket()),
+                .class_guard()
+                .map(|guard| rate(Holder::Class, guard.limiter.bucket(), &guard.limiter.tally)),
+            client: rate(Holder::Client, clients.bucket(self.client), &clients.tally),
+            endpoint: rate(Holder::Endpoint, endpoint.bucket(), &endpoint.tally),
+            team: rate(Holder::Team, team.bucket(), &team.tally),
         }
     }
+
+    /// Whose budgets bound this call, in the order in which they are asked.
+    fn purses(&self) -> impl DoubleEndedIterator<Item = Purse<'a>> + use<'a> {
+        let purse = |holder, budgets| Purse { holder, budgets };
+        let class = self.class_guard().map(|guard| purse(Holder::Class, &guard.budgets));
+        let rest = [
+            purse(Holder::Endpoint, &self.endpoint.budgets),
+            purse(Holder::Team, &self.endpoint.team.budgets),
+        ];
+        class.into_iter().chain(rest)
+    }
+
+    fn gates(&self) -> [(GateKind, &'a Gate); 3] {
+        [
+            (GateKind::Endpoint, &self.endpoint.gate),
+            (GateKind::Team, &self.endpoint.team.gate),
+            (GateKind::Node, &self.node.gate),
+        ]
+    }
+
+    /// What a holder's rules are about. A client's rate holds on the whole node, and clients have no scope of
+    /// their own.
+    fn scope(&self, holder: Holder) -> Scope {
+        match (holder, self.class) {
+            (Holder::Class, Some(class)) => Scope::Class(class.clone()),
+            (Holder::Endpoint, _) => Scope::Endpoint(self.endpoint.id.clone()),
+            (Holder::Team, _) => Scope::Team(self.endpoint.team.name.clone()),
+            (Holder::Client | Holder::Class | Holder::Node, _) => Scope::All,
+        }
+    }
+}
+
+/// The budgets of one holder.
+#[derive(Clone, Copy)]
+struct Purse<'a> {
+    holder: Holder,
+    budgets: &'a Budgets,
 }
 
 /// The rates that bound one call.
@@ -167,35 +296,14 @@ impl<'a> Rates<'a> {
 }
 
 struct Rate<'a> {
-    kind: RateKind,
+    holder: Holder,
     bucket: Bucket<'a>,
+    tally: &'a Tally,
 }
 
-#[derive(Clone, Copy)]
-enum RateKind {
-    Class,
-    Client,
-    Endpoint,
-    Team,
-}
-
-impl RateKind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Class => "class",
-            Self::Client => "client",
-            Self::Endpoint => "endpoint",
-            Self::Team => "team",
-        }
-    }
-
-    fn rule(self) -> &'static str {
-        match self {
-            Self::Class => "rate.class",
-            Self::Client => "rate.client",
-            Self::Endpoint => "rate.endpoint",
-            Self::Team => "rate.team",
-        }
+impl Rate<'_> {
+    fn rule(&self) -> Rule {
+        Rule::Rate(self.holder)
     }
 }
 
@@ -234,35 +342,43 @@ fn draining() -> Box<Refusal> {
 
 #[cold]
 fn too_fast(ask: &Ask<'_>, rate: &Rate<'_>, wait: Wait, now: Moment, unix_ms: u64) -> Box<Refusal> {
-    let scope = match (rate.kind, ask.class) {
-        (RateKind::Class, Some(class)) => Scope::Class(class.clone()),
-        (RateKind::Endpoint, _) => Scope::Endpoint(ask.endpoint.id.clone()),
-        (RateKind::Team, _) => Scope::Team(ask.endpoint.team.name.clone()),
-        // A client's rate holds on the whole node, and clients have no scope of their own.
-        (RateKind::Client | RateKind::Class, _) => Scope::All,
-    };
-    let wait_ms = u64::try_from(wait.get().as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
     Box::new(Refusal {
         limit: Some(Amount::Rate(rate.bucket.quota().rate)),
-        until: Some(unix_ms.saturating_add(wait_ms)),
+        until: Some(unix_ms.saturating_add(milliseconds(wait.get()))),
         retry_after: Some(wait.get()),
-        policy: Some(rate.bucket.policy(rate.kind.name(), now)),
-        ..Refusal::new(RefusalCode::RateExceeded, rate.kind.rule(), scope)
+        policy: Some(rate.bucket.policy(rate.holder.as_str(), now)),
+        ..Refusal::new(RefusalCode::RateExceeded, rate.rule().as_str(), ask.scope(rate.holder))
+    })
+}
+
+#[cold]
+fn used_up(
+    ask: &Ask<'_>,
+    (kind, holder): (BudgetKind, Holder),
+    (budget, Exhausted { limit, used }): (&Budget, Exhausted),
+    now: Moment,
+    unix_ms: u64,
+) -> Box<Refusal> {
+    let (rule, wait) = (Rule::Budget(kind, holder), budget.left_after(now));
+    Box::new(Refusal {
+        limit: Some(kind.amount(limit)),
+        observed: Some(kind.amount(used)),
+        since: Some(budget.refuses_since(unix_ms)),
+        until: Some(unix_ms.saturating_add(milliseconds(wait))),
+        retry_after: Some(wait),
+        policy: Some(budget.policy(rule, now)),
+        ..Refusal::new(RefusalCode::BudgetExceeded, rule.as_str(), ask.scope(holder))
     })
 }
 
 #[cold]
 fn too_many(ask: &Ask<'_>, kind: GateKind, full: Full) -> Box<Refusal> {
-    let (rule, scope) = match kind {
-        GateKind::Endpoint => ("concurrency.endpoint", Scope::Endpoint(ask.endpoint.id.clone())),
-        GateKind::Team => ("concurrency.team", Scope::Team(ask.endpoint.team.name.clone())),
-        GateKind::Node => ("concurrency.node", Scope::All),
-    };
+    let rule = Rule::Concurrency(kind.holder());
     Box::new(Refusal {
         limit: Some(Amount::Calls(u64::from(full.limit.get()))),
         observed: Some(Amount::Calls(u64::from(full.in_flight))),
         retry_after: Some(GATE_BACK_AFTER),
-        ..Refusal::new(RefusalCode::ConcurrencyExceeded, rule, scope)
+        ..Refusal::new(RefusalCode::ConcurrencyExceeded, rule.as_str(), ask.scope(kind.holder()))
     })
 }
 
@@ -277,10 +393,17 @@ fn too_much(rule: &'static str, team: Option<&TeamName>, (limit, held): (Bytes, 
     })
 }
 
+/// A time in milliseconds, rounded up.
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
 /// The time left until an end; nothing where there is no end or it has passed and only waits to be recorded.
 fn left_until(until: Option<u64>, unix_ms: u64) -> Option<Duration> {
     until?.checked_sub(unix_ms).filter(|left| *left > 0).map(Duration::from_millis)
 }
 
+#[cfg(test)]
+mod observing;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use governor::state::InMemoryState;
 
 use crate::rate::{Bucket, Quota, QuotaCell};
+use crate::rule::Tally;
 use crate::units::Moment;
 
 /// How many clients can be told apart.
@@ -29,6 +30,8 @@ pub struct ClientKeys {
     quota: QuotaCell,
     secret: RandomState,
     slots: Box<[InMemoryState]>,
+    /// What came of asking, of all clients together.
+    pub tally: Tally,
 }
 
 impl ClientKeys {
@@ -36,7 +39,7 @@ impl ClientKeys {
     /// process's own.
     pub fn new(quota: Quota, secret: RandomState) -> Self {
         let slots = std::iter::repeat_with(InMemoryState::default).take(SLOTS).collect();
-        Self { quota: QuotaCell::new(quota), secret, slots }
+        Self { quota: QuotaCell::new(quota), secret, slots, tally: Tally::default() }
     }
 
     /// The quota that each client has.

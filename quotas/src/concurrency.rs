@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use self::shares::{Share, Shares};
+use crate::rule::{Holder, Rule, Tally};
 use crate::units::InFlight;
 
 /// A counter of calls alive, with a limit.
@@ -17,6 +18,8 @@ use crate::units::InFlight;
 pub struct Gate {
     limit: AtomicU32,
     in_flight: AtomicU32,
+    /// What came of asking it.
+    pub tally: Tally,
 }
 
 /// A gate has no room for another call.
@@ -39,10 +42,21 @@ pub enum GateKind {
     Node,
 }
 
+impl GateKind {
+    /// Whose calls it counts.
+    pub const fn holder(self) -> Holder {
+        match self {
+            Self::Endpoint => Holder::Endpoint,
+            Self::Team => Holder::Team,
+            Self::Node => Holder::Node,
+        }
+    }
+}
+
 impl Gate {
     /// A gate that nobody went through yet.
     pub fn new(limit: InFlight) -> Self {
-        Self { limit: AtomicU32::new(limit.get()), in_flight: AtomicU32::new(0) }
+        Self { limit: AtomicU32::new(limit.get()), in_flight: AtomicU32::new(0), tally: Tally::default() }
     }
 
     /// Calls that may be alive.
@@ -110,21 +124,42 @@ impl Drop for Place {
 #[derive(Debug)]
 #[must_use = "a permit that is dropped gives its place back at once"]
 pub struct Permit {
-    _endpoint: Place,
-    _team: Place,
+    _endpoint: Option<Place>,
+    _team: Option<Place>,
     _node: Place,
+    observed: Option<Rule>,
 }
 
 impl Permit {
     /// Goes through the three gates in this order, or through none: what was entered before a gate that is
     /// full is left again.
     pub fn take(endpoint: &Arc<Gate>, team: &Arc<Gate>, node: &Arc<Gate>) -> Result<Self, (GateKind, Full)> {
+        Self::take_open(Some(endpoint), Some(team), node)
+    }
+
+    /// The same past the gates that are not given: they observe, and would have refused the call.
+    pub(crate) fn take_open(
+        endpoint: Option<&Arc<Gate>>,
+        team: Option<&Arc<Gate>>,
+        node: &Arc<Gate>,
+    ) -> Result<Self, (GateKind, Full)> {
         let place = |kind, gate| Place::take(gate).map_err(|full| (kind, full));
         Ok(Self {
-            _endpoint: place(GateKind::Endpoint, endpoint)?,
-            _team: place(GateKind::Team, team)?,
+            _endpoint: endpoint.map(|gate| place(GateKind::Endpoint, gate)).transpose()?,
+            _team: team.map(|gate| place(GateKind::Team, gate)).transpose()?,
             _node: place(GateKind::Node, node)?,
+            observed: None,
         })
+    }
+
+    /// The rule that would have refused the call if it did not only observe.
+    pub fn observed(&self) -> Option<Rule> {
+        self.observed
+    }
+
+    pub(crate) fn with_observed(mut self, observed: Option<Rule>) -> Self {
+        self.observed = observed;
+        self
     }
 }
 

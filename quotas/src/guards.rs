@@ -1,7 +1,7 @@
 //! Guards: what is counted for an endpoint, a team and a node, shared by all threads of the node.
 //!
 //! Invariant: a guard lives as long as what it guards, not as long as a revision: new limits change it in
-//! place, so that a deploy never hands out a fresh burst.
+//! place, so that neither a deploy nor an operator hands out a fresh burst or a fresh budget.
 //! Not here: the order in which they are asked (`admission`), who makes and finds them.
 
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::budget::Budgets;
 use crate::client_keys::ClientKeys;
 use crate::concurrency::Gate;
 use crate::limits::{EndpointLimits, Policy};
@@ -17,9 +18,12 @@ use crate::priority::{Cohort, EPOCH};
 use crate::quarantine::QuarantineCell;
 use crate::rate::{Limiter, Quota};
 use crate::refusal::RatePolicy;
+use crate::rule::RuleCounts;
 use crate::scope::{ClassName, EndpointId, TeamName};
+use crate::setting::{Name, Terms};
+use crate::team::{Deploys, TeamQuota};
 use crate::track::Track;
-use crate::units::Moment;
+use crate::units::{InFlight, Moment, PerSecond};
 
 /// What is counted for one endpoint.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub struct EndpointGuard {
     pub limiter: Limiter,
     /// Its calls alive.
     pub gate: Arc<Gate>,
+    /// What its calls use in a minute and a day.
+    pub budgets: Budgets,
     /// Whether it is set aside.
     pub quarantine: QuarantineCell,
     /// On which threads it runs.
@@ -49,6 +55,21 @@ pub struct TeamGuard {
     pub gate: Arc<Gate>,
     /// The memory that they hold.
     pub memory: Arc<Ledger>,
+    /// What their calls use in a minute and a day.
+    pub budgets: Budgets,
+    /// Its deploys.
+    pub deploys: Deploys,
+}
+
+/// What is counted for one class of devices.
+#[derive(Debug)]
+pub struct ClassGuard {
+    /// What the configuration gives it.
+    pub own: Quota,
+    /// The rate of all its calls.
+    pub limiter: Limiter,
+    /// What they use in a minute and a day.
+    pub budgets: Budgets,
 }
 
 /// What is counted for a node. A cheap handle: its clones count together.
@@ -60,7 +81,9 @@ pub struct NodeGuard {
     pub memory: Arc<Ledger>,
     /// The rates of its clients.
     pub clients: Arc<ClientKeys>,
-    classes: Arc<HashMap<ClassName, Arc<Limiter>>>,
+    /// What came of asking each rule, of whatever scope.
+    pub counts: Arc<RuleCounts>,
+    classes: Arc<HashMap<ClassName, Arc<ClassGuard>>>,
     condition: Arc<AtomicU8>,
     /// By which clients are put into cohorts.
     secret: RandomState,
@@ -76,28 +99,33 @@ pub enum Condition {
 }
 
 impl EndpointGuard {
-    /// The guard of an endpoint that nobody called yet.
+    /// The guard of an endpoint that nobody called yet. Its budgets come with [`EndpointGuard::set`].
     pub fn new(id: EndpointId, team: Arc<TeamGuard>, limits: &EndpointLimits) -> Self {
+        let policy = Policy::default();
         Self {
             id,
             team,
-            limiter: Limiter::new(quota(limits)),
+            limiter: Limiter::new(Quota { rate: limits.rate, burst: limits.burst }),
             gate: Arc::new(Gate::new(limits.concurrency)),
+            budgets: Budgets::new(&policy.endpoint_budgets, policy.soft_percent),
             quarantine: QuarantineCell::default(),
             track: Track::default(),
         }
     }
 
-    /// Puts new limits in force; what was used stays used.
-    pub fn apply(&self, limits: &EndpointLimits, now: Moment) {
-        self.limiter.rescale(quota(limits), now);
-        self.gate.set_limit(limits.concurrency);
+    /// Puts other terms in force; what was used stays used.
+    pub fn set(&self, terms: &Terms, now: Moment) {
+        set_limiter(&self.limiter, terms, now);
+        set_gate(&self.gate, terms);
+        set_budgets(&self.budgets, terms);
     }
 
     /// The tighter of the endpoint's and the team's rates, when at least 80 % of it is used.
     pub fn rate_policy(&self, now: Moment) -> Option<RatePolicy> {
         let rates = [("endpoint", self.limiter.bucket()), ("team", self.team.limiter.bucket())];
-        tightest(rates.into_iter().map(|(name, bucket)| (bucket.policy(name, now), bucket.quota())))
+        tightest(
+            rates.into_iter().filter_map(|(name, bucket)| nearly(bucket.policy(name, now), bucket.quota())),
+        )
     }
 }
 
@@ -106,16 +134,35 @@ impl TeamGuard {
     pub fn new(name: TeamName, policy: &Policy) -> Self {
         Self {
             name,
-            limiter: Limiter::new(team_quota(policy)),
+            limiter: Limiter::new(Quota { rate: policy.team_rate, burst: policy.team_burst }),
             gate: Arc::new(Gate::new(policy.team_concurrency)),
             memory: Arc::new(Ledger::new(policy.node_memory).half()),
+            budgets: Budgets::new(&policy.team_budgets, policy.soft_percent),
+            deploys: Deploys::new(&policy.team_quotas),
         }
     }
 
-    /// Puts new limits in force; what was used stays used.
-    pub fn apply(&self, policy: &Policy, now: Moment) {
-        self.limiter.rescale(team_quota(policy), now);
-        self.gate.set_limit(policy.team_concurrency);
+    /// Puts other terms in force; what was used stays used.
+    pub fn set(&self, terms: &Terms, now: Moment) {
+        set_limiter(&self.limiter, terms, now);
+        set_gate(&self.gate, terms);
+        set_budgets(&self.budgets, terms);
+        let limit = |quota| terms.get(Name::Team(quota)).limit;
+        self.deploys.set(limit(TeamQuota::DeploysHour), limit(TeamQuota::CompileHour));
+    }
+}
+
+impl ClassGuard {
+    /// The guard of a class that nobody called yet.
+    pub fn new(quota: Quota, policy: &Policy) -> Self {
+        let budgets = Budgets::new(&policy.class_budgets, policy.soft_percent);
+        Self { own: quota, limiter: Limiter::new(quota), budgets }
+    }
+
+    /// Puts other terms in force; what was used stays used.
+    pub fn set(&self, terms: &Terms, now: Moment) {
+        set_limiter(&self.limiter, terms, now);
+        set_budgets(&self.budgets, terms);
     }
 }
 
@@ -123,42 +170,38 @@ impl NodeGuard {
     /// The guard of a node that nobody called yet. The secret keeps strangers from choosing client keys that
     /// meet. A class without a quota here is bounded by the node's limits.
     pub fn new(policy: &Policy, classes: &HashMap<ClassName, Quota>, secret: RandomState) -> Self {
-        let classes =
-            classes.iter().map(|(name, quota)| (name.clone(), Arc::new(Limiter::new(*quota)))).collect();
+        let class =
+            |(name, quota): (&ClassName, &Quota)| (name.clone(), Arc::new(ClassGuard::new(*quota, policy)));
+        let clients = Quota { rate: policy.client_rate, burst: policy.client_burst };
         Self {
             gate: Arc::new(Gate::new(policy.node_concurrency)),
             memory: Arc::new(Ledger::new(policy.node_memory)),
-            clients: Arc::new(ClientKeys::new(client_quota(policy), secret.clone())),
-            classes: Arc::new(classes),
+            clients: Arc::new(ClientKeys::new(clients, secret.clone())),
+            counts: Arc::default(),
+            classes: Arc::new(classes.iter().map(class).collect()),
             condition: Arc::new(AtomicU8::new(Condition::Open as u8)),
             secret,
         }
     }
 
-    /// Puts new limits in force; what was used stays used. Walks the table of clients.
-    pub fn apply(&self, policy: &Policy, now: Moment) {
-        self.clients.rescale(client_quota(policy), now);
-        self.gate.set_limit(policy.node_concurrency);
+    /// Puts other terms in force; what was used stays used. Walks the table of clients where their rate changed.
+    pub fn set(&self, terms: &Terms, now: Moment) {
+        set_gate(&self.gate, terms);
+        let quota = quota(terms.get(Name::ClientRate).limit, terms.get(Name::ClientBurst).limit);
+        if quota != self.clients.quota() {
+            self.clients.rescale(quota, now);
+        }
+        self.clients.tally.set_observes(terms.get(Name::ClientRate).observe);
     }
 
-    /// A handle with other classes, to be published in place of this one. A class that stays keeps its
-    /// count, and everything else is shared.
-    #[must_use]
-    pub fn with_classes(&self, classes: &HashMap<ClassName, Quota>, now: Moment) -> Self {
-        let limiter = |name: &ClassName, quota: Quota| match self.classes.get(name) {
-            Some(known) => {
-                known.rescale(quota, now);
-                Arc::clone(known)
-            }
-            None => Arc::new(Limiter::new(quota)),
-        };
-        let classes = classes.iter().map(|(name, quota)| (name.clone(), limiter(name, *quota))).collect();
-        Self { classes: Arc::new(classes), ..self.clone() }
+    /// The guard of a class, if it has one.
+    pub fn class(&self, name: &ClassName) -> Option<&ClassGuard> {
+        self.classes.get(name).map(|guard| &**guard)
     }
 
-    /// The limiter of a class, if it has one.
-    pub fn class(&self, name: &ClassName) -> Option<&Limiter> {
-        self.classes.get(name).map(|limiter| &**limiter)
+    /// The classes that have a guard.
+    pub fn classes(&self) -> impl Iterator<Item = (&ClassName, &ClassGuard)> {
+        self.classes.iter().map(|(name, guard)| (name, &**guard))
     }
 
     /// The cohort of a client at this time: with whom it is given up, and with whom it is kept.
@@ -184,30 +227,52 @@ impl NodeGuard {
     }
 }
 
-/// Of several rates the one of which the least part is left, when at least 80 % of it is used.
-pub(crate) fn tightest(rates: impl Iterator<Item = (RatePolicy, Quota)>) -> Option<RatePolicy> {
-    let left =
-        |(policy, quota): &(RatePolicy, Quota)| (u64::from(policy.remaining), u64::from(quota.burst.get()));
-    rates
-        .filter(|rate| {
-            let (remaining, burst) = left(rate);
-            remaining * 5 <= burst
-        })
-        .min_by(|a, b| {
-            let ((a, of_a), (b, of_b)) = (left(a), left(b));
-            (a * of_b).cmp(&(b * of_a))
+/// A rate's state, when at least 80 % of it is used.
+pub(crate) fn nearly(policy: RatePolicy, quota: Quota) -> Option<(RatePolicy, u64)> {
+    let burst = u64::from(quota.burst.get());
+    (policy.remaining * 5 <= burst).then_some((policy, burst))
+}
+
+/// Of several states, each with its whole, the one of which the least part is left.
+pub(crate) fn tightest(states: impl Iterator<Item = (RatePolicy, u64)>) -> Option<RatePolicy> {
+    let part = |(policy, whole): &(RatePolicy, u64)| (u128::from(policy.remaining), u128::from(*whole));
+    states
+        .min_by(|one, other| {
+            let ((one, of_one), (other, of_other)) = (part(one), part(other));
+            (one * of_other).cmp(&(other * of_one))
         })
         .map(|(policy, _)| policy)
 }
 
-fn quota(limits: &EndpointLimits) -> Quota {
-    Quota { rate: limits.rate, burst: limits.burst }
+/// A quota of these numbers, each at least one.
+fn quota(rate: u64, burst: u64) -> Quota {
+    let rate = u32::try_from(rate).unwrap_or(PerSecond::MAX).clamp(1, PerSecond::MAX);
+    let burst = u32::try_from(burst).unwrap_or(u32::MAX).max(1);
+    Quota {
+        rate: PerSecond::new(rate).expect("at least one, at most the highest"),
+        burst: burst.try_into().expect("at least one"),
+    }
 }
 
-fn team_quota(policy: &Policy) -> Quota {
-    Quota { rate: policy.team_rate, burst: policy.team_burst }
+fn set_limiter(limiter: &Limiter, terms: &Terms, now: Moment) {
+    let quota = quota(terms.get(Name::Rate).limit, terms.get(Name::Burst).limit);
+    if quota != limiter.quota() {
+        limiter.rescale(quota, now);
+    }
+    limiter.tally.set_observes(terms.get(Name::Rate).observe);
 }
 
-fn client_quota(policy: &Policy) -> Quota {
-    Quota { rate: policy.client_rate, burst: policy.client_burst }
+fn set_gate(gate: &Gate, terms: &Terms) {
+    let term = terms.get(Name::Concurrency);
+    let limit = u32::try_from(term.limit).unwrap_or(u32::MAX).max(1);
+    gate.set_limit(InFlight::new(limit).expect("at least one"));
+    gate.tally.set_observes(term.observe);
+}
+
+fn set_budgets(budgets: &Budgets, terms: &Terms) {
+    for (kind, budget) in budgets.iter() {
+        let term = terms.get(Name::Budget(kind));
+        budget.set(term.limit, term.soft_percent);
+        budget.tally.set_observes(term.observe);
+    }
 }

@@ -1,12 +1,12 @@
 //! Quotas: who may run, how much, and why not.
 //!
 //! Read in this order: `units` and `scope` name things, `limits` says how much of them; `rate`, `client_keys`,
-//! `concurrency` and `memory` count; `switches` and `quarantine` turn off, `track` sets apart, `blame` says
-//! whom a crash sets aside, `priority` and
-//! `pressure` say which calls a node with too much to do gives up; `guards` holds what is counted for whom,
-//! `admission` asks all of them, and `refusal` is its answer when it is no. For the services behind, `gradient` finds
-//! how many requests they can take, `breaker` leaves alone one that fails, and `retries` keeps second tries from
-//! adding to its trouble.
+//! `budget`, `concurrency` and `memory` count, `rule` names what counts; `switches` and `quarantine` turn off, `track`
+//! sets apart, `blame` says whom a crash sets aside, `priority` and `pressure` say which calls a node with too much to
+//! do gives up; `guards` holds what is counted for whom, `admission` asks all of them, and `refusal` is its answer when
+//! it is no. `setting` says what of it can be changed, `team` what a team may keep, `portion` which part of it each
+//! node has. For the services behind, `gradient` finds how many requests they can take, `breaker` leaves alone one
+//! that fails, and `retries` keeps second tries from adding to its trouble.
 //!
 //! Invariant: everything here is a synchronous decision over values that were handed in; the time is an
 //! argument, and a call that is admitted costs no allocation.
@@ -22,9 +22,13 @@ pub mod rate;
 
 pub mod client_keys;
 
+pub mod budget;
+
 pub mod concurrency;
 
 pub mod memory;
+
+pub mod rule;
 
 pub mod switches;
 
@@ -49,3 +53,8 @@ pub mod gradient;
 pub mod breaker;
 
 pub mod retries;
+pub mod setting;
+
+pub mod team;
+
+pub mod portion;

@@ -7,6 +7,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::budget::BudgetLimits;
+use crate::team::TeamQuotas;
 use crate::units::{Amount, Bytes, Fuel, InFlight, PerSecond};
 
 /// What one call may use.
@@ -87,6 +89,16 @@ pub struct Policy {
     pub client_rate: PerSecond,
     /// Calls at once of one client after a quiet time.
     pub client_burst: NonZeroU32,
+    /// What an endpoint may use in a minute and a day.
+    pub endpoint_budgets: BudgetLimits,
+    /// What all endpoints of a team may use.
+    pub team_budgets: BudgetLimits,
+    /// What all calls of a class of devices may use.
+    pub class_budgets: BudgetLimits,
+    /// The soft limit of budgets, in percent of the hard one.
+    pub soft_percent: u8,
+    /// What a team may keep here, and how often it may deploy.
+    pub team_quotas: TeamQuotas,
 }
 
 /// A limit that was asked for and not granted as asked.
@@ -211,9 +223,38 @@ impl Default for Policy {
             node_memory: Bytes::mib(4_096),
             client_rate: rate(20),
             client_burst: burst(40),
+            endpoint_budgets: ENDPOINT_BUDGETS,
+            team_budgets: TEAM_BUDGETS,
+            class_budgets: TEAM_BUDGETS,
+            soft_percent: 80,
+            team_quotas: TEAM_QUOTAS,
         }
     }
 }
+
+/// In the order of [`BudgetKind`](crate::budget::BudgetKind): fuel, host calls and bytes, of a minute and a day,
+/// and requests of a day. A core burns about 3,000,000,000 fuel a minute.
+const ENDPOINT_BUDGETS: BudgetLimits = BudgetLimits([
+    10_000_000_000,
+    2_000_000_000_000,
+    10_000_000,
+    2_000_000_000,
+    32 << 30,
+    8 << 40,
+    1_000_000_000,
+]);
+/// Twice an endpoint's.
+const TEAM_BUDGETS: BudgetLimits = BudgetLimits([
+    20_000_000_000,
+    4_000_000_000_000,
+    20_000_000,
+    4_000_000_000,
+    64 << 30,
+    16 << 40,
+    2_000_000_000,
+]);
+/// In the order of [`TeamQuota`](crate::team::TeamQuota).
+const TEAM_QUOTAS: TeamQuotas = TeamQuotas([2_000, 500, 1_000_000, 2_000, 3_600, 4 << 30]);
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,7 @@ use std::time::Duration;
 use governor::state::InMemoryState;
 
 use crate::refusal::RatePolicy;
+use crate::rule::Tally;
 use crate::units::{Moment, PerSecond};
 
 /// A rate and the burst that goes with it.
@@ -75,12 +76,14 @@ impl Wait {
 pub struct Limiter {
     quota: QuotaCell,
     state: InMemoryState,
+    /// What came of asking it.
+    pub tally: Tally,
 }
 
 impl Limiter {
     /// A limiter with its whole burst left.
     pub fn new(quota: Quota) -> Self {
-        Self { quota: QuotaCell::new(quota), state: InMemoryState::default() }
+        Self { quota: QuotaCell::new(quota), state: InMemoryState::default(), tally: Tally::default() }
     }
 
     /// A limiter with one call left, for a process that was restarted a moment ago: a crash loop must not
@@ -171,9 +174,9 @@ impl<'a> Bucket<'a> {
         let whole_seconds = reset.as_secs() + u64::from(reset.subsec_nanos() > 0);
         RatePolicy {
             name,
-            quota: self.quota().rate.get(),
+            quota: self.quota().rate.get().into(),
             window_s: 1,
-            remaining: self.remaining(now),
+            remaining: self.remaining(now).into(),
             reset_s: u32::try_from(whole_seconds).unwrap_or(u32::MAX),
         }
     }

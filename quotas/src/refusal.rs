@@ -43,18 +43,19 @@ pub enum Reader {
     WeProtectOurselves,
 }
 
-/// The state of a rate, as told to clients.
+/// The state of a rate or a budget, as told to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RatePolicy {
-    /// Whose rate: `endpoint`, `team`, `class` or `client`. Never the name of one of them.
+    /// Whose rate, `endpoint`, `team`, `class` or `client`, or which of their budgets, `team-fuel_day`. Never the
+    /// name of one of them.
     pub name: &'static str,
-    /// Calls allowed in a window.
-    pub quota: u32,
+    /// What is allowed in a window: calls, or what the budget counts.
+    pub quota: u64,
     /// The window in seconds.
     pub window_s: u32,
-    /// Calls that would be admitted at once.
-    pub remaining: u32,
-    /// Seconds until the whole burst is left again, rounded up.
+    /// What is left: calls that would be admitted at once, or of the budget.
+    pub remaining: u64,
+    /// Seconds until the whole burst, or all of the budget, is left again, rounded up.
     pub reset_s: u32,
 }
 
@@ -182,7 +183,7 @@ impl Refusal {
                 "Try again after the time given; smaller answers of services, bodies and values let more calls run at once."
             }
             RefusalCode::BudgetExceeded => {
-                "Wait until the budget begins anew, or ask the operator for a larger one."
+                "Wait for the time given, until a part of what was used is too long ago to count, or ask the operator for a larger budget."
             }
             RefusalCode::LaneFull => {
                 "Try again after the time given; other calls on the same thread come first."

@@ -70,6 +70,8 @@ pub struct EndpointSpec {
     pub services: Vec<ServiceName>,
     /// The limits that it asks for.
     pub limits: Requested,
+    /// For how long after its deploy it answers, where it is for a test.
+    pub expires: Option<Duration>,
     /// Settings that the script reads as `config`.
     pub config: BTreeMap<String, ConfigValue>,
 }

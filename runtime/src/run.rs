@@ -270,10 +270,20 @@ impl Call {
     fn end(&mut self, now: u64, result: Result<Response, Failure>) -> Outcome {
         self.drop_script(now);
         self.waiting.leave();
+        let cost = self.cost_at(now);
+        Outcome { result, cost, log: self.context.log.take(), log_dropped: self.context.log_dropped.get() }
+    }
+
+    /// What it has used until now.
+    pub fn cost(&self) -> Cost {
+        self.cost_at(now_nanos())
+    }
+
+    fn cost_at(&self, now: u64) -> Cost {
         let total = now.saturating_sub(self.started);
         let memory = self.allowance.memory.get();
         let least_left = u64::try_from(self.meter.least_memory_left()).unwrap_or(u64::MAX);
-        let cost = Cost {
+        Cost {
             fuel: Fuel::new(self.allowance.fuel.get().saturating_sub(self.meter.left().get())),
             peak_memory: Bytes::new(memory.saturating_sub(least_left)),
             running: Duration::from_nanos(self.running),
@@ -281,8 +291,7 @@ impl Call {
             host_calls: self.context.host_calls.get(),
             host_bytes: Bytes::new(self.context.host_bytes.get()),
             longest_gap: self.meter.longest_gap(),
-        };
-        Outcome { result, cost, log: self.context.log.take(), log_dropped: self.context.log_dropped.get() }
+        }
     }
 }
 

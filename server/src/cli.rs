@@ -16,6 +16,7 @@ mod init;
 mod out;
 mod person;
 mod project;
+mod quota;
 mod rollback;
 mod scripts;
 mod server;
@@ -76,6 +77,7 @@ fn dispatch(command: Command, out: &Out) -> Result<Exit, Failure> {
         Command::Call(arguments) => wait(call::run(&arguments, out)),
         Command::Switch(arguments) => wait(switch::run(&arguments, out)),
         Command::Why(arguments) => wait(why::run(&arguments, out)),
+        Command::Quota(arguments) => wait(quota::run(&arguments, out)),
         Command::Status(arguments) => wait(status::status(&arguments, out)),
         Command::Whoami(arguments) => wait(status::whoami(&arguments, out)),
         Command::Token(arguments) => wait(token::run(&arguments, out)),

@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use actors::error::StoreError;
 use actors::storage::{
-    Change, Claimed, Committed, ContentHash, ContentKind, Cursor, Fingerprint, Head, NodeRow, TokenRow,
+    Change, Claimed, Committed, ContentHash, ContentKind, Cursor, Fingerprint, Head, NodeRow, QuotaRow,
+    TokenRow,
 };
 use bytes::Bytes;
 use quotas::scope::{RevisionNumber, Scope};
 use store::bench::{Bench, within};
-use store::records::{audit, commit, now_ms, number, script, step, switch};
+use store::records::{audit, commit, now_ms, number, quota, script, step, switch};
 
 macro_rules! promises {
     ($($name:ident)*) => {
@@ -46,6 +47,7 @@ promises! {
     of_many_claims_one_wins
     the_higher_generation_wins_and_off_wins_when_equal
     a_revoked_token_stays_revoked
+    of_quotas_the_higher_generation_wins_and_who_comes_late_is_told
     everyones_audit_is_newest_first
     a_note_is_in_everyones_audit
     steps_come_oldest_first_page_by_page
@@ -325,6 +327,24 @@ async fn the_higher_generation_wins_and_off_wins_when_equal(bench: Bench) {
     assert_eq!(scopes, BTreeSet::from([Scope::All, home.clone()]));
 }
 
+async fn of_quotas_the_higher_generation_wins_and_who_comes_late_is_told(bench: Bench) {
+    let store = bench.open().await;
+    let put = async |row: &QuotaRow| store.put_quota(row, &audit("quota.set", "team:tv")).await.unwrap();
+    assert_eq!(store.quotas().await, Ok(Vec::new()));
+    let first = quota("team:tv", 1, 500);
+    assert!(put(&first).await);
+    assert!(!put(&quota("team:tv", 1, 7)).await, "another was faster");
+    assert_eq!(store.quotas().await, Ok(vec![first]));
+    let back = QuotaRow { rules: Vec::new(), ..quota("team:tv", 2, 0) };
+    assert!(put(&back).await);
+    assert!(!put(&quota("team:tv", 1, 500)).await, "what was taken back does not come back");
+    assert_eq!(store.quotas().await, Ok(vec![back]));
+    assert_eq!(store.audit(None, 10).await.unwrap().len(), 2, "only what changed something is in the audit");
+    let other = quota("all", 1, 5);
+    assert!(put(&other).await && put(&other).await, "the same again is there");
+    assert_eq!(store.quotas().await.unwrap().len(), 2);
+}
+
 async fn steps_come_oldest_first_page_by_page(bench: Bench) {
     let (store, home) = (bench.open().await, script("tv/home"));
     assert_eq!(store.steps(&home, 0, 10).await, Ok(Vec::new()));
@@ -452,7 +472,9 @@ async fn the_feed_tells_of_changes(bench: Bench) {
         revoked: false,
     };
     store.put_token(&token, &audit("token.put", "all")).await.unwrap();
-    told(cursor, Change::Tokens).await;
+    let cursor = told(cursor, Change::Tokens).await;
+    store.put_quota(&quota("team:tv", 1, 5), &audit("quota.set", "team:tv")).await.unwrap();
+    told(cursor, Change::Quota(Scope::parse("team:tv").unwrap())).await;
     // A lost commit changes nothing, so nothing is told of it.
     let lost = commit(&home, 1, 3);
     assert!(matches!(store.commit(&lost).await, Ok(Committed::Lost { .. })));
@@ -468,6 +490,8 @@ async fn what_was_stored_is_there_after_opening_again(bench: Bench) {
     store.put_content(&ContentKind::Bundle, key, Bytes::from("x")).await.unwrap();
     let row = switch(&Scope::All, 3, true);
     store.put_switch(&row, &audit("switch.off", "all")).await.unwrap();
+    let set = quota("team:tv", 3, 500);
+    store.put_quota(&set, &audit("quota.set", "team:tv")).await.unwrap();
     store.claim_routes(&home, &["GET /home".to_owned()]).await.unwrap();
     drop(store);
 
@@ -478,6 +502,7 @@ async fn what_was_stored_is_there_after_opening_again(bench: Bench) {
     assert_eq!(store.audit(Some(&home), 10).await, Ok(vec![stored.audit]));
     assert_eq!(store.content(&ContentKind::Bundle, key).await, Ok(Some(Bytes::from("x"))));
     assert_eq!(store.switches().await, Ok(vec![row]));
+    assert_eq!(store.quotas().await, Ok(vec![set]));
     let taken = store.claim_routes(&script("tv/epg"), &["GET /home".to_owned()]).await;
     assert!(matches!(taken, Ok(Claimed::Taken { .. })));
     // A cursor of before is no reason to fail.

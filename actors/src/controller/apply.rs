@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{Handler, Message, MessageResult};
 use quotas::guards::{EndpointGuard, TeamGuard};
 use quotas::limits::EndpointLimits;
-use quotas::scope::{EndpointId, ScriptId};
+use quotas::scope::{EndpointId, Scope, ScriptId, TeamName};
 use quotas::units::Moment;
 use runtime::fuel::now_nanos;
 use runtime::host::call::{Setting, Settings};
@@ -162,6 +162,9 @@ impl Controller {
         let limits = self.shared.policy.endpoint(&spec.limits);
         let guard = self.guard(&id, &limits, now);
         guard.track.serve(active.revision.number, is_new);
+        let expires_ms = spec.expires.map(|time| {
+            active.revision.at_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+        });
         let services: BTreeMap<_, _> = spec
             .services
             .iter()
@@ -175,6 +178,7 @@ impl Controller {
             bundle: active.bundle,
             entry: Entry::new(spec.handler.module(), spec.handler.function()),
             limits,
+            expires_ms,
             guard,
             services: Arc::new(services),
             settings: Arc::new(settings(spec)),
@@ -185,20 +189,29 @@ impl Controller {
     }
 
     fn guard(&mut self, id: &EndpointId, limits: &EndpointLimits, now: Moment) -> Arc<EndpointGuard> {
-        if let Some(guard) = self.guards.get(id) {
-            guard.apply(limits, now);
+        let guard = match self.guards.get(id) {
+            Some(guard) => Arc::clone(guard),
+            None => {
+                let team = self.team_guard(id.team());
+                let guard = Arc::new(EndpointGuard::new(id.clone(), team, limits));
+                if let Some(quarantine) = self.shared.aside.get(id) {
+                    guard.quarantine.set(quarantine);
+                }
+                self.guards.insert(id.clone(), Arc::clone(&guard));
+                guard
+            }
+        };
+        guard.set(&self.endpoint_terms(id, limits), now);
+        guard
+    }
+
+    pub(super) fn team_guard(&mut self, team: &TeamName) -> Arc<TeamGuard> {
+        if let Some(guard) = self.teams.get(team) {
             return Arc::clone(guard);
         }
-        let policy = &self.shared.policy;
-        let team = self
-            .teams
-            .entry(id.team().clone())
-            .or_insert_with(|| Arc::new(TeamGuard::new(id.team().clone(), policy)));
-        let guard = Arc::new(EndpointGuard::new(id.clone(), Arc::clone(team), limits));
-        if let Some(quarantine) = self.shared.aside.get(id) {
-            guard.quarantine.set(quarantine);
-        }
-        self.guards.insert(id.clone(), Arc::clone(&guard));
+        let guard = Arc::new(TeamGuard::new(team.clone(), &self.shared.policy));
+        self.teams.insert(team.clone(), Arc::clone(&guard));
+        self.put_in_force(&Scope::Team(team.clone()));
         guard
     }
 

@@ -15,6 +15,7 @@ use runtime::diagnostic::{Diagnostic, Diagnostics};
 use runtime::manifest::MANIFEST_FILE;
 
 use super::prepare::{Active, Prepared};
+use super::team::TeamStandOf;
 use super::{Applied, Controller, Work, claims};
 use crate::error::{ControlError, StoreError};
 use crate::storage::{Change, Commit, Committed, ContentHash, DeployId, Head, Revision};
@@ -95,11 +96,20 @@ impl Work {
         if deploy.activate {
             claims::check(&self.shared.routes.load(), &deploy.script, manifest)?;
         }
-        let (opened, mut warnings) = self.shared.units.compile(&deploy.bundle).await?;
+        let stand = self.controller.send(TeamStandOf(deploy.script.clone())).await?;
+        stand.begins(if deploy.activate { manifest.endpoints.len() } else { 0 })?;
+        let began = Instant::now();
+        let compiled = self.shared.units.compile(&deploy.bundle).await;
+        let weight = compiled.as_ref().map_or(0, |(opened, _)| u64::from(opened.weight()));
+        stand.compiled(began.elapsed(), if deploy.activate { weight } else { 0 })?;
+        let (opened, mut warnings) = compiled?;
         warnings.append(self.unknown_services(&deploy.bundle));
         let cuts = self.cuts(&deploy.bundle);
         let (revision, head, applied) =
             if deploy.dry_run { self.foretell(&deploy).await? } else { self.make(&deploy, &opened).await? };
+        if !deploy.dry_run {
+            stand.deployed();
+        }
         let Applied { endpoints, removed, .. } = applied;
         let (repeated, took) = (false, Duration::ZERO);
         Ok(Deployed { revision, head, endpoints, removed, warnings, cuts, repeated, took })
@@ -179,7 +189,7 @@ impl Work {
                 revision: revision.clone(),
                 bundle,
                 manifest: manifest.clone(),
-                cell: Arc::new(UnitCell::filled(&opened.unit)),
+                cell: Arc::new(UnitCell::filled(opened)),
                 unit: Some(Arc::clone(&opened.unit)),
             };
             let (script, head) = (deploy.script.clone(), head.clone());

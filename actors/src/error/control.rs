@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use quotas::scope::{EndpointId, RevisionId, ScriptId};
+use quotas::team::TeamRefusal;
 use runtime::compile_child::CompileError;
 use runtime::diagnostic::Diagnostics;
 
@@ -71,6 +72,18 @@ pub enum ControlError {
         /// Whose.
         of: String,
     },
+    /// The team has or does as much as it may.
+    #[error("{0}")]
+    Quota(Box<TeamRefusal>),
+    /// A quota cannot be set so.
+    #[error("{0}")]
+    QuotaInvalid(String),
+    /// The quotas were changed by somebody else meanwhile.
+    #[error("the quotas were changed meanwhile: they are at change {present} now")]
+    QuotaConflict {
+        /// How often they were changed.
+        present: u64,
+    },
     /// A change is in force on this node and could not be written down.
     #[error("it is in force here, and the journal could not be written: {why}")]
     Journal {
@@ -103,7 +116,7 @@ pub enum ControlError {
 
 impl ControlError {
     /// Every code of this enum's own; those of the store, the compiler and units come on top.
-    pub const CODES: [&'static str; 13] = [
+    pub const CODES: [&'static str; 16] = [
         "script.invalid",
         "route.conflict",
         "deploy.conflict",
@@ -115,6 +128,9 @@ impl ControlError {
         "team.mismatch",
         "switch.past",
         "switch.too_many",
+        "quota.exceeded",
+        "quota.invalid",
+        "quota.conflict",
         "journal.unwritable",
         "node.stopping",
     ];
@@ -133,6 +149,9 @@ impl ControlError {
             Self::TeamMismatch { .. } => "team.mismatch",
             Self::SwitchPast => "switch.past",
             Self::SwitchesFull { .. } => "switch.too_many",
+            Self::Quota(_) => TeamRefusal::CODE,
+            Self::QuotaInvalid(_) => "quota.invalid",
+            Self::QuotaConflict { .. } => "quota.conflict",
             Self::Journal { .. } => "journal.unwritable",
             Self::Store(error) => error.code(),
             Self::Compiler { code, .. } | Self::Unit { code, .. } => code,

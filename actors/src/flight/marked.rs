@@ -21,6 +21,11 @@ impl<C> Marked<C> {
     pub(crate) fn new(call: C, entry: Arc<EndpointEntry>, slot: Option<Rc<Slot>>) -> Self {
         Self { call: Some(call), entry, slot }
     }
+
+    /// The call itself, until it is dropped.
+    pub(crate) fn get(&self) -> Option<&C> {
+        self.call.as_ref()
+    }
 }
 
 impl<C: Future + Unpin> Future for Marked<C> {

@@ -39,6 +39,8 @@ pub(crate) struct Begun {
     pub(crate) since: u64,
     /// What it holds of the memory of all calls.
     pub(crate) memory: Arc<Hold>,
+    /// A rule that only observes would have refused it.
+    pub(crate) was_observed: bool,
 }
 
 /// What a call brings.

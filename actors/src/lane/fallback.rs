@@ -138,6 +138,7 @@ impl Lane {
             host_bytes: Default::default(),
         };
         let outcome = run::call(unit, fallback, request, allowance, context, None).await;
+        self.settle(entry, None, &outcome.cost, 0, false);
         let response = outcome.result.ok()?;
         Some(Fallen { response, source: Source::Script, revision: entry.revision })
     }

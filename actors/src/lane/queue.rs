@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use runtime::fuel::now_nanos;
-use runtime::run::{Call, Outcome};
+use runtime::run::{Call, Cost, Outcome};
 use tokio::sync::oneshot;
 
 /// Calls of one thread that compute at one time, taking turns.
@@ -95,15 +95,21 @@ impl Drop for Turn {
 
 /// A call that gives its turn back whenever it waits for something, and comes back without a queue.
 pub(crate) struct InTurn {
-    queue: Queue,
+    /// Where it had to wait for a turn.
+    queue: Option<Queue>,
     turn: Option<Turn>,
     call: Call,
 }
 
 impl InTurn {
-    /// The call has a turn to begin with.
-    pub(crate) fn new(turn: Turn, call: Call) -> Self {
-        Self { queue: turn.0.clone(), turn: Some(turn), call }
+    /// The call has a turn to begin with, where it needs one.
+    pub(crate) fn new(turn: Option<Turn>, call: Call) -> Self {
+        Self { queue: turn.as_ref().map(|turn| turn.0.clone()), turn, call }
+    }
+
+    /// What it has used until now.
+    pub(crate) fn cost(&self) -> Cost {
+        self.call.cost()
     }
 }
 
@@ -112,8 +118,8 @@ impl Future for InTurn {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Outcome> {
         let this = &mut *self;
-        if this.turn.is_none() {
-            this.turn = Some(this.queue.take());
+        if let (None, Some(queue)) = (&this.turn, &this.queue) {
+            this.turn = Some(queue.take());
         }
         let polled = Pin::new(&mut this.call).poll(task);
         if polled.is_ready() || this.call.waits() {

@@ -22,7 +22,7 @@ use crate::fleet::Fleet;
 use crate::journal::Journal;
 use crate::lane::{LaneRegistry, LastGood, SlowLanes};
 use crate::routes::Routes;
-use crate::storage::{Cursor, Head, Kept, NodeRow, Store, SwitchRow};
+use crate::storage::{Cursor, Head, Kept, NodeRow, QuotaRow, Store, SwitchRow};
 use crate::supervisor::{Supervisor, TakeOver};
 use crate::units::Units;
 use crate::verdicts;
@@ -108,7 +108,8 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
     // In force before anything else runs, and before the actor's first message.
     supervisor.publish();
     let supervisor = supervisor.start();
-    let controller = Controller::new(Arc::clone(&shared), Arc::clone(&store)).start();
+    let quotas = known_quotas(&store, kept.as_ref(), heads.is_some().then_some(wait)).await;
+    let controller = Controller::new(Arc::clone(&shared), Arc::clone(&store), quotas).start();
     let mut whole = false;
     if heads.is_some() {
         shared.progress.set_in_step(unix_ms());
@@ -139,6 +140,20 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
     let node = Node { shared, store, controller, supervisor, storage: storage.start() };
     SlowLanes::start(&node, config.slow_threads);
     Ok(node)
+}
+
+/// What was set of quotas: from the store where it answers within so long, and else what was kept of it.
+async fn known_quotas(store: &Arc<dyn Store>, kept: Option<&Kept>, wait: Option<Duration>) -> Vec<QuotaRow> {
+    if let Some(wait) = wait
+        && let Ok(rows) = answer(wait, store.quotas()).await
+    {
+        return rows;
+    }
+    match kept {
+        // The watch brings the rest when the store answers.
+        Some(kept) => kept.local.quotas().await.unwrap_or_default(),
+        None => Vec::new(),
+    }
 }
 
 async fn answer<T>(

@@ -14,20 +14,21 @@ use runtime::bundle::{Bundle, BundleHash};
 use serde::{Deserialize, Serialize};
 
 use super::records::{
-    AuditEntry, Claimed, Commit, Committed, ContentHash, ContentKind, Move, Revision, SwitchRow,
+    AuditEntry, Claimed, Commit, Committed, ContentHash, ContentKind, Move, QuotaRow, Revision, SwitchRow,
 };
-use super::rows::{AuditRow, Kept, MoveRow, RevisionRow, StoredSwitch};
+use super::rows::{AuditRow, Kept, MoveRow, RevisionRow, StoredQuota, StoredSwitch};
 use super::store::{READ_MAX, Store};
 use crate::error::StoreError;
 use crate::routes::claims;
 use crate::who::Who;
 
 /// The format that this program writes, and the newest that it reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const ABOUT: &str = "export.json";
 const BUNDLES: &str = "bundles/";
 const SCRIPTS: &str = "scripts/";
 const SWITCHES: &str = "switches.json";
+const QUOTAS: &str = "quotas.json";
 const AUDIT: &str = "audit.json";
 
 /// One part of a copy.
@@ -48,6 +49,8 @@ pub struct Copied {
     pub steps: usize,
     /// Switches, released ones too.
     pub switches: usize,
+    /// Scopes whose quotas were set, those that were taken back too.
+    pub quotas: usize,
     /// Scripts that were left as they are, and why.
     pub refused: Vec<(ScriptId, String)>,
 }
@@ -104,6 +107,9 @@ pub async fn export(
     let switches = store.switches().await?;
     copied.switches = switches.len();
     part(SWITCHES.to_owned(), json(&switches.iter().map(Kept::to_row).collect::<Vec<_>>())?)?;
+    let quotas = store.quotas().await?;
+    copied.quotas = quotas.len();
+    part(QUOTAS.to_owned(), json(&quotas.iter().map(Kept::to_row).collect::<Vec<_>>())?)?;
     let audit = store.audit(None, READ_MAX).await?;
     part(AUDIT.to_owned(), json(&audit.iter().map(Kept::to_row).collect::<Vec<_>>())?)?;
     Ok(copied)
@@ -180,6 +186,7 @@ impl Import {
         }
         match name.as_str() {
             SWITCHES => self.switches(store, read(&name, &bytes)?).await,
+            QUOTAS => self.quotas(store, read(&name, &bytes)?).await,
             AUDIT => notes(store, read(&name, &bytes)?).await,
             _ => Err(StoreError::invalid(format_args!("`{name}` is no part of an export"))),
         }
@@ -237,6 +244,17 @@ impl Import {
             let audit = Who::node("import").entry(what, &row.scope, Some(row.reason.clone()));
             store.put_switch(&row, &audit).await?;
             self.copied.switches += 1;
+        }
+        Ok(())
+    }
+
+    async fn quotas(&mut self, store: &dyn Store, rows: Vec<StoredQuota>) -> Result<(), StoreError> {
+        for row in rows {
+            let row: QuotaRow = record(&QUOTAS, row)?;
+            let audit = Who::node("import").entry("quota.set", &row.scope, None);
+            // One that was changed here later stays.
+            store.put_quota(&row, &audit).await?;
+            self.copied.quotas += 1;
         }
         Ok(())
     }

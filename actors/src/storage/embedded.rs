@@ -22,7 +22,7 @@ use self::file::{File, Step};
 pub(super) use self::kept::Keep;
 use super::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
-    Revision, SwitchRow, TokenRow,
+    QuotaRow, Revision, SwitchRow, TokenRow,
 };
 use super::store::{CONTENT_MAX, READ_MAX, Store};
 use crate::error::StoreError;
@@ -226,6 +226,20 @@ impl Store for Embedded {
 
     async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
         self.read(shared::tokens).await
+    }
+
+    async fn put_quota(&self, row: &QuotaRow, audit: &AuditEntry) -> Result<bool, StoreError> {
+        let change = Change::Quota(row.scope.clone());
+        let (row, audit) = (row.clone(), audit.clone());
+        let done = self.write(move |file| shared::put_quota(file, &row, &audit)).await?;
+        if done {
+            self.tell(change);
+        }
+        Ok(done)
+    }
+
+    async fn quotas(&self) -> Result<Vec<QuotaRow>, StoreError> {
+        self.read(shared::quotas).await
     }
 
     async fn note(&self, audit: &AuditEntry) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::embedded::{Embedded, Keep};
 use super::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
-    Revision, SwitchRow, TokenRow,
+    QuotaRow, Revision, SwitchRow, TokenRow,
 };
 use super::store::{Kept, Store};
 use crate::error::StoreError;
@@ -207,6 +207,16 @@ impl Store for Mirror {
             },
             Err(error) => Err(error),
         }
+    }
+
+    async fn put_quota(&self, row: &QuotaRow, audit: &AuditEntry) -> Result<bool, StoreError> {
+        self.store.put_quota(row, audit).await
+    }
+
+    async fn quotas(&self) -> Result<Vec<QuotaRow>, StoreError> {
+        let rows = self.store.quotas().await?;
+        self.remember(Keep::Quotas(rows.clone())).await;
+        Ok(rows)
     }
 
     async fn note(&self, audit: &AuditEntry) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use quotas::scope::{RevisionNumber, Scope, ScriptId, TeamName};
+use quotas::setting::{Name, Setting};
 
 use crate::error::StoreError;
 
@@ -222,6 +223,41 @@ impl SwitchRow {
     }
 }
 
+/// What was set of a scope's quotas, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaRow {
+    /// What it is about.
+    pub scope: Scope,
+    /// Counts the changes of the scope.
+    pub generation: u64,
+    /// What is set; nothing when all of it was taken back, so that an older change cannot come back.
+    pub rules: Vec<QuotaRule>,
+}
+
+/// One thing that was set, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaRule {
+    /// What.
+    pub name: Name,
+    /// To what.
+    pub setting: Setting,
+    /// Who set it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when, in Unix milliseconds.
+    pub since_ms: u64,
+    /// Until when, in Unix milliseconds.
+    pub until_ms: Option<u64>,
+}
+
+impl QuotaRow {
+    /// Whether this row replaces that one: each change is based on the one before it, and comes after that alone.
+    pub fn replaces(&self, present: &Self) -> bool {
+        self.generation > present.generation
+    }
+}
+
 /// A token as it is kept: its hash, never the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRow {
@@ -278,6 +314,8 @@ pub enum Change {
     Switch(Scope),
     /// A token was added or changed.
     Tokens,
+    /// The quotas of a scope were changed.
+    Quota(Scope),
 }
 
 /// How far a reader of [`changes`](super::Store::changes) has come. The default starts at the present.

@@ -5,10 +5,14 @@
 //! Not here: keys and tables (`embedded`, `scylla`).
 
 use quotas::scope::RevisionNumber;
+use quotas::setting::Setting;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::records::{AuditEntry, ContentHash, DeployId, Head, Move, NodeRow, Revision, SwitchRow, TokenRow};
+use super::records::{
+    AuditEntry, ContentHash, DeployId, Head, Move, NodeRow, QuotaRow, QuotaRule, Revision, SwitchRow,
+    TokenRow,
+};
 use super::store::ROW_MAX;
 use crate::error::StoreError;
 use crate::events::Event;
@@ -227,6 +231,62 @@ impl Kept for SwitchRow {
         let StoredSwitch { scope, off, generation, by, reason, since_ms, until_ms, observe } = row;
         let scope = scope.parse().map_err(text)?;
         Ok(Self { scope, off, generation, by, reason, since_ms, until_ms, observe })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredQuota {
+    scope: String,
+    generation: u64,
+    rules: Vec<StoredRule>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRule {
+    name: String,
+    limit: Option<u64>,
+    soft_percent: Option<u8>,
+    observe: bool,
+    by: String,
+    reason: String,
+    since_ms: u64,
+    until_ms: Option<u64>,
+}
+
+impl Kept for QuotaRow {
+    const WHAT: &'static str = "quota";
+    const VERSION: u32 = 1;
+    type Row = StoredQuota;
+
+    fn to_row(&self) -> StoredQuota {
+        let rule = |rule: &QuotaRule| StoredRule {
+            name: rule.name.to_string(),
+            limit: rule.setting.limit,
+            soft_percent: rule.setting.soft_percent,
+            observe: rule.setting.observe,
+            by: rule.by.clone(),
+            reason: rule.reason.clone(),
+            since_ms: rule.since_ms,
+            until_ms: rule.until_ms,
+        };
+        StoredQuota {
+            scope: self.scope.to_string(),
+            generation: self.generation,
+            rules: self.rules.iter().map(rule).collect(),
+        }
+    }
+
+    fn from_row(row: StoredQuota) -> Result<Self, String> {
+        let rule = |rule: StoredRule| {
+            let StoredRule { name, limit, soft_percent, observe, by, reason, since_ms, until_ms } = rule;
+            let setting = Setting { limit, soft_percent, observe };
+            Ok(QuotaRule { name: name.parse().map_err(text)?, setting, by, reason, since_ms, until_ms })
+        };
+        Ok(Self {
+            scope: row.scope.parse().map_err(text)?,
+            generation: row.generation,
+            rules: row.rules.into_iter().map(rule).collect::<Result<_, String>>()?,
+        })
     }
 }
 

@@ -28,7 +28,7 @@ use self::link::Links;
 use super::moves;
 use super::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
-    Revision, SwitchRow, TokenRow,
+    QuotaRow, Revision, SwitchRow, TokenRow,
 };
 use super::store::Store;
 use crate::error::StoreError;
@@ -181,6 +181,19 @@ impl Store for Scylla {
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.read_flips().await
+    }
+
+    async fn put_quota(&self, row: &QuotaRow, audit: &AuditEntry) -> Result<bool, StoreError> {
+        let done = self.flip(row, audit).await?;
+        if done {
+            self.tell(&Change::Quota(row.scope.clone())).await;
+            self.feed_audit(audit).await;
+        }
+        Ok(done)
+    }
+
+    async fn quotas(&self) -> Result<Vec<QuotaRow>, StoreError> {
         self.read_flips().await
     }
 

@@ -1,6 +1,6 @@
 //! The promises that every backend keeps.
 //!
-//! Invariant: no mutating method on heads, switches or tokens can be called without saying who does it: it
+//! Invariant: no mutating method on heads, switches, quotas or tokens can be called without saying who does it: it
 //! takes the audit entry.
 //! Not here: how a backend does it (`embedded`, `scylla`).
 
@@ -13,7 +13,7 @@ use quotas::scope::{RevisionNumber, ScriptId};
 
 use super::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
-    Revision, SwitchRow, TokenRow,
+    QuotaRow, Revision, SwitchRow, TokenRow,
 };
 use crate::error::StoreError;
 
@@ -122,6 +122,13 @@ pub trait Store: Send + Sync {
 
     /// All tokens, revoked ones too.
     async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
+
+    /// Sets a scope's quotas, unless what is there has as high a generation or a higher one; whether it is there
+    /// now. After an error it may be.
+    async fn put_quota(&self, row: &QuotaRow, audit: &AuditEntry) -> Result<bool, StoreError>;
+
+    /// All quotas that were set, those that were taken back too.
+    async fn quotas(&self) -> Result<Vec<QuotaRow>, StoreError>;
 
     /// Adds an entry to everyone's audit, for what is kept nowhere else: a quarantine.
     async fn note(&self, audit: &AuditEntry) -> Result<(), StoreError>;

@@ -11,7 +11,7 @@ use super::kit::ana;
 use crate::error::StoreError;
 use crate::storage::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, DeployId, Embedded,
-    Head, Move, NodeRow, Revision, Store, SwitchRow, TokenRow,
+    Head, Move, NodeRow, QuotaRow, Revision, Store, SwitchRow, TokenRow,
 };
 
 /// A store that fails when it is told to.
@@ -121,6 +121,12 @@ impl Store for Faulty {
     }
     async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
         self.up()?.tokens().await
+    }
+    async fn put_quota(&self, row: &QuotaRow, audit: &AuditEntry) -> Result<bool, StoreError> {
+        self.up()?.put_quota(row, audit).await
+    }
+    async fn quotas(&self) -> Result<Vec<QuotaRow>, StoreError> {
+        self.up()?.quotas().await
     }
     async fn lease(
         &self,

@@ -12,7 +12,7 @@ use futures_util::{StreamExt, stream};
 use quotas::scope::ScriptId;
 use tokio::sync::Semaphore;
 
-use crate::controller::{Controller, Heads, Seen};
+use crate::controller::{Controller, Heads, MergeQuotas, Seen};
 use crate::error::StoreError;
 use crate::events::Event;
 use crate::node::{Shared, warm};
@@ -55,6 +55,7 @@ impl Follow {
     /// Takes what the store says of everything.
     pub(super) async fn everything(&self) -> Result<(), StoreError> {
         self.switches().await?;
+        self.quotas().await?;
         self.shared.count_tokens();
         let heads = self.store.heads().await?;
         self.alarm_if_missing(&heads).await;
@@ -75,6 +76,9 @@ impl Follow {
     pub(super) async fn these(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         if changes.iter().any(|change| matches!(change, Change::Switch(_))) {
             self.switches().await?;
+        }
+        if changes.iter().any(|change| matches!(change, Change::Quota(_))) {
+            self.quotas().await?;
         }
         if changes.contains(&Change::Tokens) {
             self.shared.count_tokens();
@@ -100,6 +104,11 @@ impl Follow {
     async fn switches(&self) -> Result<(), StoreError> {
         // An actor that stops takes no more; so does the node.
         let _ = self.supervisor.send(Merge(self.store.switches().await?)).await;
+        Ok(())
+    }
+
+    async fn quotas(&self) -> Result<(), StoreError> {
+        let _ = self.controller.send(MergeQuotas(self.store.quotas().await?)).await;
         Ok(())
     }
 

@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::{Ask, Client, ClientError, problem_of, read};
 use crate::convergence::Convergence;
 use crate::endpoints::Endpoint;
-use crate::node::{AuditEntry, Decision, Health, Limits, Node, QuotaState, Version};
+use crate::node::{AuditEntry, Decision, Health, Limits, Node, Version};
 use crate::page::Page;
+use crate::quotas::{QuotaAnswer, QuotaRequest, QuotaState};
 use crate::revisions::{
     ActivateRequest, Activated, Deleted, DeployAnswer, Head, Revision, RevisionDetail, Script,
 };
@@ -342,6 +343,30 @@ impl Client {
     /// How much of its quotas a scope has used.
     pub async fn quotas(&self, scope: &str) -> Result<QuotaState, ClientError> {
         self.json(Ask::get(scoped("/v1/quotas", scope))).await
+    }
+
+    /// Sets quotas of a scope, if they were changed as often as `etag` says; `*` for however often.
+    pub async fn set_quotas(
+        &self,
+        scope: &str,
+        etag: &str,
+        request: &QuotaRequest,
+        dry_run: bool,
+    ) -> Result<QuotaAnswer, ClientError> {
+        let path = with_query(scoped("/v1/quotas", scope), &[("dry_run", set(dry_run))]);
+        self.json(Ask::new(Method::PUT, path).with_json(request)?.with_header(IF_MATCH, etag)?).await
+    }
+
+    /// Takes back all that was set of a scope's quotas.
+    pub async fn reset_quotas(
+        &self,
+        scope: &str,
+        etag: &str,
+        reason: Option<&str>,
+        dry_run: bool,
+    ) -> Result<QuotaAnswer, ClientError> {
+        let path = with_query(scoped("/v1/quotas", scope), &[("dry_run", set(dry_run)), ("reason", reason)]);
+        self.json(Ask::new(Method::DELETE, path).with_header(IF_MATCH, etag)?).await
     }
 
     /// Who did what, newest first.

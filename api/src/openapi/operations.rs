@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::convergence::Convergence;
 use crate::endpoints::Endpoint;
-use crate::node::{AuditEntry, Decision, Health, Limits, Node, QuotaState, Version};
+use crate::node::{AuditEntry, Decision, Health, Limits, Node, Version};
 use crate::page::Page;
+use crate::quotas::{QuotaAnswer, QuotaRequest, QuotaState};
 use crate::revisions::{
     ActivateRequest, Activated, Deleted, DeployAnswer, Head, Revision, RevisionDetail, Script,
 };
@@ -141,6 +142,16 @@ const STALE: &[&str] = &[
     "store.unavailable",
 ];
 
+const QUOTAS: &[&str] = &[
+    "scope.invalid",
+    "quota.invalid",
+    "quota.conflict",
+    "endpoint.unknown",
+    "precondition.missing",
+    "precondition.invalid",
+    "store.unavailable",
+];
+
 const GET: Operation = Operation {
     method: "get",
     path: "",
@@ -245,6 +256,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ],
         problems: &[
             "script.invalid",
+            "quota.exceeded",
             "team.mismatch",
             "route.conflict",
             "deploy.conflict",
@@ -458,9 +470,32 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/quotas/{scope}",
         id: "get_quotas",
         tag: "server",
-        summary: "How much of its quotas a scope has used on this node.",
-        answers: &[answer(200, "The quotas.", QuotaState::schema)],
+        summary: "What a scope may use, where that comes from, and what is used of it on this node.",
+        answers: &[tagged(200, "The quotas.", QuotaState::schema)],
         problems: &["scope.invalid", "endpoint.unknown"],
+        ..GET
+    },
+    Operation {
+        method: "put",
+        path: "/v1/quotas/{scope}",
+        id: "set_quotas",
+        tag: "server",
+        summary: "Set quotas of `all`, a team, an endpoint or a class. What was used stays used.",
+        parameters: &[IF_MATCH, DRY_RUN],
+        body: Some((JSON, QuotaRequest::schema)),
+        answers: &[tagged(200, "What is set now.", QuotaAnswer::schema)],
+        problems: QUOTAS,
+        ..GET
+    },
+    Operation {
+        method: "delete",
+        path: "/v1/quotas/{scope}",
+        id: "reset_quotas",
+        tag: "server",
+        summary: "Take back all that was set of a scope's quotas.",
+        parameters: &[IF_MATCH, DRY_RUN, REASON],
+        answers: &[tagged(200, "What is set now: nothing.", QuotaAnswer::schema)],
+        problems: QUOTAS,
         ..GET
     },
     Operation {

@@ -12,10 +12,11 @@ use crate::pressure::Signals;
 use crate::pressure::cutoff::{CutOff, UserFloor};
 use crate::rate::Quota;
 use crate::scope::{EndpointId, TeamName};
-use crate::units::{InFlight, PerSecond};
+use crate::setting::Terms;
+use crate::units::{Fuel, InFlight, PerSecond};
 
 /// Every rule, in the order in which they are asked.
-const IN_ORDER: [&str; 12] = [
+const IN_ORDER: [&str; 15] = [
     "switch",
     "quarantine",
     "node.pressure",
@@ -23,6 +24,9 @@ const IN_ORDER: [&str; 12] = [
     "rate.client",
     "rate.endpoint",
     "rate.team",
+    "budget.fuel_day.class",
+    "budget.host_calls_minute.endpoint",
+    "budget.requests_day.team",
     "memory.team",
     "memory.node",
     "concurrency.endpoint",
@@ -116,10 +120,19 @@ impl World {
             }),
             "node.pressure" => shed_background(&self.shed),
             "node.draining" => self.node.set_condition(Condition::Draining),
-            "rate.class" => exhaust(self.node.class(&self.class).unwrap().bucket()),
+            "rate.class" => exhaust(self.node.class(&self.class).unwrap().limiter.bucket()),
             "rate.client" => exhaust(self.ask().rates().client.bucket),
             "rate.endpoint" => exhaust(self.endpoint.limiter.bucket()),
             "rate.team" => exhaust(self.endpoint.team.limiter.bucket()),
+            "budget.fuel_day.class" => {
+                self.purse(Holder::Class).get(BudgetKind::FuelDay).charge(u64::MAX, NOW);
+            }
+            "budget.host_calls_minute.endpoint" => {
+                self.purse(Holder::Endpoint).get(BudgetKind::HostCallsMinute).charge(u64::MAX, NOW);
+            }
+            "budget.requests_day.team" => {
+                self.purse(Holder::Team).get(BudgetKind::RequestsDay).charge(u64::MAX, NOW);
+            }
             "memory.team" | "memory.node" => {
                 let other = || Arc::new(crate::memory::Ledger::new(Bytes::new(u64::MAX)));
                 let full = match rule {
@@ -145,7 +158,16 @@ impl World {
         }
     }
 
-    /// Everything that a call could spend.
+    fn purse(&self, holder: Holder) -> &Budgets {
+        self.ask().purses().find(|purse| purse.holder == holder).unwrap().budgets
+    }
+
+    /// The requests that budgets have counted: of the class, the endpoint, the team.
+    fn requests(&self, now: Moment) -> Vec<u64> {
+        self.ask().purses().map(|purse| purse.budgets.get(BudgetKind::RequestsDay).used(now)).collect()
+    }
+
+    /// Everything that a call could spend but the requests of a day.
     fn spent(&self, now: Moment) -> [u128; 7] {
         let rates = self.ask().rates();
         let owed = |rate: &Rate<'_>| rate.bucket.reset_after(now).as_nanos();
@@ -187,11 +209,11 @@ fn a_refused_call_spends_nothing() {
     for rule in IN_ORDER.iter().chain(&["node.draining"]) {
         let mut world = World::new(3, 3);
         world.break_rule(rule);
-        let before = world.spent(NOW);
+        let before = (world.spent(NOW), world.requests(NOW));
         for _ in 0..10 {
             assert_eq!(&refusal(admit(&world.ask(), NOW, UNIX_MS)).rule, rule);
         }
-        assert_eq!(world.spent(NOW), before, "{rule}");
+        assert_eq!((world.spent(NOW), world.requests(NOW)), before, "{rule}");
     }
 }
 
@@ -234,6 +256,29 @@ fn a_refusal_says_what_was_reached_and_when_to_come_back() {
         },
     );
     check(
+        "budget.fuel_day.class",
+        Refusal {
+            limit: Some(Amount::Fuel(Fuel::new(Policy::default().class_budgets.get(BudgetKind::FuelDay)))),
+            observed: Some(Amount::Fuel(Fuel::new((1 << 48) - 2))),
+            since: Some(UNIX_MS),
+            // A day and the slot of now, an hour, of which a millisecond has passed.
+            until: Some(UNIX_MS + 90_000_000 - 1),
+            retry_after: Some(Duration::from_millis(90_000_000 - 1)),
+            policy: Some(RatePolicy {
+                name: "class-fuel_day",
+                quota: Policy::default().class_budgets.get(BudgetKind::FuelDay),
+                window_s: 86_400,
+                remaining: 0,
+                reset_s: 90_000,
+            }),
+            ..Refusal::new(
+                RefusalCode::BudgetExceeded,
+                "budget.fuel_day.class",
+                Scope::parse("class:tv-2015").unwrap(),
+            )
+        },
+    );
+    check(
         "concurrency.node",
         Refusal {
             limit: Some(Amount::Calls(1)),
@@ -249,6 +294,43 @@ fn a_refusal_says_what_was_reached_and_when_to_come_back() {
             ..Refusal::new(RefusalCode::NodeDraining, "node.draining", Scope::All)
         },
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whichever_rules_refuse_the_first_in_the_order_is_named_and_nothing_is_charged(
+        broken in prop::collection::hash_set(0..IN_ORDER.len(), 0..IN_ORDER.len()),
+        draining in any::<bool>(),
+    ) {
+        let mut world = World::new(3, 3);
+        broken.iter().for_each(|rule| world.break_rule(IN_ORDER[*rule]));
+        if draining {
+            world.break_rule("node.draining");
+        }
+        let node = IN_ORDER.iter().position(|rule| *rule == "node.pressure").unwrap();
+        let first = broken.iter().copied().chain(draining.then_some(node)).min();
+        let before = (world.spent(NOW), world.requests(NOW));
+        match (admit(&world.ask(), NOW, UNIX_MS), first) {
+            (Verdict::Admitted(permit), None) => {
+                prop_assert_eq!(permit.observed(), None);
+                prop_assert_eq!(world.requests(NOW), vec![1; 3]);
+            }
+            (Verdict::Refused(refusal), Some(first)) => {
+                let named = if draining && first == node { "node.draining" } else { IN_ORDER[first] };
+                prop_assert_eq!(refusal.rule, named);
+                prop_assert_eq!((world.spent(NOW), world.requests(NOW)), before);
+                let counted: Vec<&str> = Rule::all()
+                    .filter(|rule| world.node.counts.refused(*rule) > 0)
+                    .map(Rule::as_str)
+                    .collect();
+                let counts = Rule::all().any(|rule| rule.as_str() == named);
+                prop_assert_eq!(counted, if counts { vec![named] } else { vec![] });
+            }
+            (verdict, first) => prop_assert!(false, "{verdict:?} where {first:?} is the first"),
+        }
+    }
 }
 
 #[test]
@@ -267,7 +349,7 @@ fn a_client_is_warned_when_four_fifths_are_used() {
     for used in 1..=10_u32 {
         alive.push(admit(&world.ask(), NOW, UNIX_MS));
         let policy = world.ask().rate_policy(NOW);
-        assert_eq!(policy.map(|policy| policy.remaining), (used >= 8).then_some(10 - used));
+        assert_eq!(policy.map(|policy| policy.remaining), (used >= 8).then_some(u64::from(10 - used)));
         assert_eq!(
             world.endpoint.rate_policy(NOW).map(|policy| policy.name),
             (used >= 8).then_some("endpoint")
@@ -304,7 +386,7 @@ fn draining_is_for_good() {
 }
 
 #[test]
-fn new_limits_and_classes_hand_out_no_fresh_burst() {
+fn new_limits_hand_out_no_fresh_burst() {
     let mut world = World::new(3, 9);
     for rule in ["rate.class", "rate.client", "rate.endpoint", "rate.team"] {
         world.break_rule(rule);
@@ -314,15 +396,12 @@ fn new_limits_and_classes_hand_out_no_fresh_burst() {
     let (rate, burst) = (PerSecond::new(10).unwrap(), 3.try_into().unwrap());
     (policy.team_rate, policy.client_rate, policy.default.rate) = (rate, rate, rate);
     (policy.team_burst, policy.client_burst, policy.default.burst) = (burst, burst, burst);
-    world.endpoint.apply(&policy.default, NOW);
-    world.endpoint.team.apply(&policy, NOW);
-    world.node.apply(&policy, NOW);
-    let other = ClassName::parse("phone").unwrap();
-    let quota = Quota { rate, burst };
-    let classes = HashMap::from([(world.class.clone(), quota), (other.clone(), quota)]);
-    world.node = world.node.with_classes(&classes, NOW);
+    world.endpoint.set(&Terms::of_endpoint(&policy.default, &policy), NOW);
+    world.endpoint.team.set(&Terms::of_team(&policy), NOW);
+    world.node.set(&Terms::of_node(&policy), NOW);
+    let class = world.node.class(&world.class).unwrap();
+    class.set(&Terms::of_class(Quota { rate, burst }, &policy), NOW);
     assert_eq!(world.spent(NOW), before);
-    assert_eq!(world.node.class(&other).unwrap().remaining(NOW), 3);
     assert_eq!(world.node.gate.limit(), policy.node_concurrency);
 }
 
@@ -366,7 +445,7 @@ fn threads_are_admitted_to_the_last_call_and_wider_rules_lose_nothing() {
     let mut narrow = crate::limits::Policy::default().default;
     (narrow.rate, narrow.burst) = (PerSecond::new(10).unwrap(), 100.try_into().unwrap());
     narrow.concurrency = InFlight::new(1_000).unwrap();
-    world.endpoint.apply(&narrow, NOW);
+    world.endpoint.set(&Terms::of_endpoint(&narrow, &Policy::default()), NOW);
     let admitted = AtomicU32::new(0);
     std::thread::scope(|scope| {
         for thread in 0..4_u8 {
@@ -381,6 +460,7 @@ fn threads_are_admitted_to_the_last_call_and_wider_rules_lose_nothing() {
     });
     assert_eq!(admitted.into_inner(), 100);
     assert_eq!(world.endpoint.team.limiter.remaining(NOW), 900);
-    assert_eq!(world.node.class(&world.class).unwrap().remaining(NOW), 900);
+    assert_eq!(world.node.class(&world.class).unwrap().limiter.remaining(NOW), 900);
+    assert_eq!(world.requests(NOW), [100; 3]);
     assert_eq!(world.spent(NOW)[4..], [0, 0, 0]);
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::route_pattern::RoutePattern;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "name",
     "path",
     "methods",
@@ -24,6 +24,7 @@ const KEYS: [&str; 10] = [
     "priority",
     "services",
     "limits",
+    "expires",
     "config",
 ];
 /// The longest time for which a good answer is given again.
@@ -52,6 +53,7 @@ pub(super) fn read(table: &Table<'_>, has_file: &dyn Fn(&str) -> bool) -> Option
     let priority = table.optional("priority").and_then(|value| priority(&value)).unwrap_or_default();
     let services = table.optional("services").map(|value| services(&value)).unwrap_or_default();
     let limits = table.optional("limits").and_then(|value| value.table("an endpoint's `limits`"));
+    let expires = table.optional("expires").and_then(|value| limits::time(&value));
     let config = table.optional("config").and_then(|value| value.table("an endpoint's `config`"));
     let limits = limits.map(|table| limits::read(&table)).unwrap_or_default();
     let config = config.map(|table| settings(&table)).unwrap_or_default();
@@ -68,6 +70,7 @@ pub(super) fn read(table: &Table<'_>, has_file: &dyn Fn(&str) -> bool) -> Option
         priority,
         services,
         limits,
+        expires,
         config,
     };
     Some((spec, places))

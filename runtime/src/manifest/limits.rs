@@ -65,6 +65,7 @@ fn count(value: &Value<'_>) -> Option<u32> {
     count.ok()
 }
 
+/// A time that is not zero.
 pub(super) fn time(value: &Value<'_>) -> Option<Duration> {
     let Some(text) = value.as_text() else {
         value.wrong_kind("a time such as \"300ms\"");

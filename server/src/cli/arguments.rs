@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::operate::{SwitchArguments, TokenArguments};
-pub(super) use self::operate::{SwitchCommand, TokenCommand};
+pub use self::operate::{QuotaArguments, SwitchArguments, TokenArguments};
+pub(super) use self::operate::{QuotaCommand, SwitchCommand, TokenCommand};
 pub(super) use self::project::Until;
 pub use self::project::{
     CallArguments, DeployArguments, DevArguments, EndpointsArguments, HistoryArguments, InitArguments,
@@ -97,6 +97,8 @@ pub enum Command {
     Endpoints(EndpointsArguments),
     /// Turn things off and on
     Switch(SwitchArguments),
+    /// Show and set what teams, endpoints and classes may use
+    Quota(QuotaArguments),
     /// Show why a device got no answer
     Why(WhyArguments),
     /// Show whether the server is well

@@ -91,11 +91,14 @@ fn tell(what: &str, copied: &Copied, file: &Path, out: &Out) {
         "scripts": copied.scripts,
         "steps": copied.steps,
         "switches": copied.switches,
+        "quotas": copied.quotas,
         "refused": refused,
     });
     out.result(&format!("store_{what}"), &object, |out| {
-        let Copied { scripts, steps, switches, .. } = copied;
-        let mut text = format!("{what}ed {scripts} scripts, {steps} steps and {switches} switches");
+        let Copied { scripts, steps, switches, quotas, .. } = copied;
+        let mut text = format!(
+            "{what}ed {scripts} scripts, {steps} steps, {switches} switches and quotas of {quotas} scopes"
+        );
         for (script, why) in &copied.refused {
             text.push_str(&format!("\n  {} {}: {}", out.bad("left"), clean(&script.to_string()), clean(why)));
         }

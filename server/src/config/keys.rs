@@ -41,6 +41,8 @@ const BODY: [&str; 2] = ["1KiB", "64MiB"];
 const CALLS: [&str; 2] = ["1", "100_000"];
 const MOVED: [&str; 2] = ["1KiB", "1GiB"];
 const BURST: [&str; 2] = ["1", "1_000_000"];
+const FUEL_MINUTE: [&str; 2] = ["1", "100_000_000_000"];
+const A_DAY: [&str; 2] = ["1", "100_000_000_000_000"];
 const AT_ONCE: [&str; 2] = ["1", "100_000"];
 
 /// Every key, section by section.
@@ -149,6 +151,110 @@ pub(super) const KEYS: &[Key] = &[
     },
     rate("limits.client.rate", "20/s", "Calls in a second of one client."),
     count("limits.client.burst", "40", BURST, "Calls at once of one client after a quiet time."),
+    // What is used over a longer time. Operators can change each of it while the server runs: `callboard quota`.
+    count(
+        "quota.soft_percent",
+        "80",
+        ["1", "100"],
+        "From how many percent of a budget on callers are warned.",
+    ),
+    count("quota.endpoint.fuel_minute", "10_000_000_000", FUEL_MINUTE, "Fuel in a minute of one endpoint."),
+    count("quota.endpoint.fuel_day", "2_000_000_000_000", A_DAY, "Fuel in a day of one endpoint."),
+    count(
+        "quota.endpoint.host_calls_minute",
+        "10_000_000",
+        FUEL_MINUTE,
+        "Host calls in a minute of one endpoint.",
+    ),
+    count("quota.endpoint.host_calls_day", "2_000_000_000", A_DAY, "Host calls in a day of one endpoint."),
+    bytes(
+        "quota.endpoint.bytes_minute",
+        "32GiB",
+        ["1KiB", "100GiB"],
+        "Bytes that host calls and answers of one endpoint move in a minute.",
+    ),
+    bytes("quota.endpoint.bytes_day", "8192GiB", ["1KiB", "100000GiB"], "The same in a day."),
+    count("quota.endpoint.requests_day", "1_000_000_000", A_DAY, "Requests in a day of one endpoint."),
+    count(
+        "quota.team.fuel_minute",
+        "20_000_000_000",
+        FUEL_MINUTE,
+        "Fuel in a minute of all endpoints of a team.",
+    ),
+    count("quota.team.fuel_day", "4_000_000_000_000", A_DAY, "Fuel in a day of all endpoints of a team."),
+    count(
+        "quota.team.host_calls_minute",
+        "20_000_000",
+        FUEL_MINUTE,
+        "Host calls in a minute of all endpoints of a team.",
+    ),
+    count(
+        "quota.team.host_calls_day",
+        "4_000_000_000",
+        A_DAY,
+        "Host calls in a day of all endpoints of a team.",
+    ),
+    bytes(
+        "quota.team.bytes_minute",
+        "64GiB",
+        ["1KiB", "100GiB"],
+        "Bytes that host calls and answers of all endpoints of a team move in a minute.",
+    ),
+    bytes("quota.team.bytes_day", "16384GiB", ["1KiB", "100000GiB"], "The same in a day."),
+    count("quota.team.requests_day", "2_000_000_000", A_DAY, "Requests in a day of all endpoints of a team."),
+    count(
+        "quota.class.fuel_minute",
+        "20_000_000_000",
+        FUEL_MINUTE,
+        "Fuel in a minute of all calls of a class of devices.",
+    ),
+    count(
+        "quota.class.fuel_day",
+        "4_000_000_000_000",
+        A_DAY,
+        "Fuel in a day of all calls of a class of devices.",
+    ),
+    count(
+        "quota.class.host_calls_minute",
+        "20_000_000",
+        FUEL_MINUTE,
+        "Host calls in a minute of all calls of a class of devices.",
+    ),
+    count(
+        "quota.class.host_calls_day",
+        "4_000_000_000",
+        A_DAY,
+        "Host calls in a day of all calls of a class of devices.",
+    ),
+    bytes(
+        "quota.class.bytes_minute",
+        "64GiB",
+        ["1KiB", "100GiB"],
+        "Bytes that host calls and answers of all calls of a class of devices move in a minute.",
+    ),
+    bytes("quota.class.bytes_day", "16384GiB", ["1KiB", "100000GiB"], "The same in a day."),
+    count(
+        "quota.class.requests_day",
+        "2_000_000_000",
+        A_DAY,
+        "Requests in a day of all calls of a class of devices.",
+    ),
+    count("quota.team.endpoints", "2_000", ["1", "100_000"], "Endpoints of a team that answer."),
+    count("quota.team.scripts", "500", ["1", "100_000"], "Scripts of a team."),
+    count("quota.team.revisions", "1_000_000", ["1", "100_000_000"], "Revisions of a team that are kept."),
+    count("quota.team.deploys_hour", "2_000", ["1", "1_000_000"], "Deploys of a team in an hour."),
+    count(
+        "quota.team.compile_hour",
+        "3_600",
+        ["1", "1_000_000"],
+        "Seconds of compiling for a team in an hour.",
+    ),
+    bytes(
+        "quota.team.unit_bytes",
+        "4GiB",
+        ["1MiB", "1024GiB"],
+        "Memory of a team's compiled scripts, about.",
+    ),
     Key {
         name: "service.*.url",
         kind: Kind::Text,

@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU32;
 
+use quotas::budget::{BudgetKind, BudgetLimits};
 use quotas::limits::{Allowance, EndpointLimits, Policy};
-use quotas::units::{Fuel, InFlight};
+use quotas::team::{TeamQuota, TeamQuotas};
+use quotas::units::{Bytes, Fuel, InFlight};
 
 use super::error::Fault;
 use super::settings::Settings;
@@ -20,6 +22,11 @@ pub(super) fn read(settings: &Settings, faults: &mut Vec<Fault>) -> Result<Polic
         node_memory: settings.typed("limits.node.memory")?,
         client_rate: settings.typed("limits.client.rate")?,
         client_burst: burst(settings, "limits.client.burst")?,
+        endpoint_budgets: budgets(settings, "endpoint")?,
+        team_budgets: budgets(settings, "team")?,
+        class_budgets: budgets(settings, "class")?,
+        soft_percent: settings.count::<u8>("quota.soft_percent")?,
+        team_quotas: team_quotas(settings)?,
     };
     let (default, ceiling) = (&policy.default, &policy.ceiling);
     let (a, b) = (&default.allowance, &ceiling.allowance);
@@ -68,6 +75,32 @@ fn endpoint(settings: &Settings, section: &str) -> Result<EndpointLimits, Fault>
         burst: burst(settings, &key("burst"))?,
         concurrency: settings.typed::<InFlight>(&key("concurrency"))?,
     })
+}
+
+/// What may be used in a minute and a day.
+fn budgets(settings: &Settings, of: &str) -> Result<BudgetLimits, Fault> {
+    let mut limits = BudgetLimits([1; BudgetKind::ALL.len()]);
+    for kind in BudgetKind::ALL {
+        let key = format!("quota.{of}.{kind}", kind = kind.as_str());
+        limits.0[kind as usize] = match kind {
+            BudgetKind::BytesMinute | BudgetKind::BytesDay => settings.typed::<Bytes>(&key)?.get(),
+            _ => settings.count(&key)?,
+        };
+    }
+    Ok(limits)
+}
+
+/// What a team may keep and do.
+fn team_quotas(settings: &Settings) -> Result<TeamQuotas, Fault> {
+    let mut limits = TeamQuotas([1; TeamQuota::ALL.len()]);
+    for quota in TeamQuota::ALL {
+        let key = format!("quota.team.{}", quota.as_str());
+        limits.0[quota as usize] = match quota {
+            TeamQuota::UnitBytes => settings.typed::<Bytes>(&key)?.get(),
+            _ => settings.count(&key)?,
+        };
+    }
+    Ok(limits)
 }
 
 /// A burst: a number that is not zero.

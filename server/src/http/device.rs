@@ -24,6 +24,7 @@ use actix_web::{App, HttpRequest, HttpResponse, web};
 use actors::lane::{CallFailure, Incoming, Key, Lane};
 use actors::node::Node;
 use actors::routes::{EndpointEntry, Found, Params};
+use actors::who::unix_ms;
 use api::Problem;
 use bytes::Bytes;
 use quotas::scope::ClassName;
@@ -112,6 +113,9 @@ async fn serve_call(
             Found::Method { allowed } => return Ok(answer::method_not_allowed(&allowed)),
         }
     };
+    if entry.expires_ms.is_some() && entry.has_expired(unix_ms()) {
+        return Err(told(Problem::of("endpoint.expired", "")));
+    }
     if caller.came_round() {
         return Err(told(Problem::of("hops.exceeded", "")));
     }

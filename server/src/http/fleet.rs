@@ -39,6 +39,9 @@ struct Hint {
     /// Whether tokens did.
     #[serde(default)]
     tokens: bool,
+    /// Scopes of quotas.
+    #[serde(default)]
+    quotas: Vec<String>,
 }
 
 /// Where a script stands on a node, on the wire.
@@ -47,6 +50,20 @@ struct StandingShape {
     seq: u64,
     revision: Option<u64>,
     problem: Option<(String, String)>,
+}
+
+/// How many calls a node is asked for lately, by scope, on the wire.
+#[derive(Debug, Serialize, Deserialize)]
+struct DemandShape {
+    calls: Vec<(String, f64)>,
+}
+
+impl DemandShape {
+    /// What of it this node understands.
+    fn scopes(self) -> Vec<(Scope, f64)> {
+        let calls = self.calls.into_iter().filter(|(_, calls)| calls.is_finite() && *calls >= 0.0);
+        calls.filter_map(|(scope, calls)| Some((Scope::parse(&scope).ok()?, calls))).collect()
+    }
 }
 
 /// Another node; a handler that asks for it is only run for one.
@@ -89,6 +106,13 @@ pub(super) async fn standing(
     Ok(HttpResponse::Ok().json(StandingShape { seq, revision, problem }))
 }
 
+/// `GET /fleet/demand`
+pub(super) async fn demand(_: Peer, door: web::Data<AdminDoor>) -> HttpResponse {
+    let told = door.node.shared().fleet.demand();
+    let calls = told.iter().map(|(scope, calls)| (scope.to_string(), *calls)).collect();
+    HttpResponse::Ok().json(DemandShape { calls })
+}
+
 impl Hint {
     fn of(changes: &[Change]) -> Self {
         let mut hint = Self::default();
@@ -97,6 +121,7 @@ impl Hint {
                 Change::Script(script, seq) => hint.scripts.push((script.to_string(), *seq)),
                 Change::Switch(scope) => hint.switches.push(scope.to_string()),
                 Change::Tokens => hint.tokens = true,
+                Change::Quota(scope) => hint.quotas.push(scope.to_string()),
             }
         }
         hint
@@ -108,7 +133,8 @@ impl Hint {
         let scripts = scripts.filter_map(|(script, seq)| Some(Change::Script(script.parse().ok()?, *seq)));
         let switches =
             self.switches.iter().filter_map(|scope| Some(Change::Switch(Scope::parse(scope).ok()?)));
-        scripts.chain(switches).chain(self.tokens.then_some(Change::Tokens)).collect()
+        let quotas = self.quotas.iter().filter_map(|scope| Some(Change::Quota(Scope::parse(scope).ok()?)));
+        scripts.chain(switches).chain(self.tokens.then_some(Change::Tokens)).chain(quotas).collect()
     }
 }
 
@@ -128,10 +154,11 @@ mod tests {
             Change::Script("tv/home".parse().unwrap(), 7),
             Change::Switch(Scope::parse("team:tv").unwrap()),
             Change::Tokens,
+            Change::Quota(Scope::parse("team:tv").unwrap()),
         ];
         let wire = serde_json::to_string(&Hint::of(&changes)).unwrap();
         assert_eq!(serde_json::from_str::<Hint>(&wire).unwrap().changes(), changes);
-        let newer = r#"{"scripts":[["tv/home",1],["no script",2]],"switches":["moon:x"],"quotas":true}"#;
+        let newer = r#"{"scripts":[["tv/home",1],["no script",2]],"switches":["moon:x"],"moons":true}"#;
         let newer: Hint = serde_json::from_str(newer).unwrap();
         assert_eq!(newer.changes(), [Change::Script("tv/home".parse().unwrap(), 1)]);
     }

@@ -78,7 +78,14 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
         .service(at("/nodes", [read(server::nodes)]))
         .service(at("/audit", [read(server::audit)]))
         .service(at("/decisions/{id}", [read(server::decision)]))
-        .service(at("/quotas/{scope:.*}", [read(quotas::one)]))
+        .service(at(
+            "/quotas/{scope:.*}",
+            [
+                read(quotas::one),
+                ("PUT", web::put().to(quotas::set)),
+                ("DELETE", web::delete().to(quotas::reset)),
+            ],
+        ))
         .service(at("/scripts", [read(scripts::list)]))
         .service(at("/scripts/{team}/{script}", [("DELETE", web::delete().to(scripts::delete))]))
         .service(at(
@@ -113,6 +120,7 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
         .service(at("/readyz", [read(probes::ready)]))
         .service(at("/metrics", [read(probes::metrics)]).wrap(from_fn(authenticate)))
         .service(at("/fleet/changes", [("POST", web::post().to(fleet::changes))]))
+        .service(at("/fleet/demand", [read(fleet::demand)]))
         .service(at("/fleet/standing/{team}/{script}", [read(fleet::standing)]))
         .app_data(web::PayloadConfig::new(fleet::HINT_MAX))
         .service(v1)

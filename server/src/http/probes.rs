@@ -13,6 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use api::{Check, Health};
 use quotas::guards::Condition;
 use quotas::priority::Score;
+use quotas::rule::{Rule, RuleCounts};
 
 use self::exposition::Scrape;
 use super::auth::Caller;
@@ -106,10 +107,17 @@ pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpR
         nodes: shared.fleet.others().len() + 1,
         behind_ms: shared.progress.behind_ms(),
         events: actors::events::counts().collect(),
+        rules: rules(&shared.node.counts),
     };
     let text =
         scrape.text().map_err(|_| ProblemError::of("server.internal", "the metrics were not written"))?;
     Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
+}
+
+/// What came of asking each rule, of those that refused anything.
+fn rules(counts: &RuleCounts) -> Vec<(&'static str, u64, u64)> {
+    let all = Rule::all().map(|rule| (rule.as_str(), counts.refused(rule), counts.observed(rule)));
+    all.filter(|(_, refused, observed)| refused + observed > 0).collect()
 }
 
 async fn store(door: &AdminDoor) -> Result<(), String> {

@@ -62,6 +62,14 @@ pub fn control(error: &ControlError) -> Problem {
     match error {
         ControlError::Invalid(found) => Problem { diagnostics: diagnostics(found), ..problem },
         ControlError::DeployConflict { present } => Problem { present: Some(head(present)), ..problem },
+        ControlError::Quota(refusal) => Problem {
+            scope: Some(format!("team:{}", refusal.team)),
+            limit: Some(refusal.quota.amount(refusal.limit).to_string()),
+            observed: Some(refusal.quota.amount(refusal.observed).to_string()),
+            advice: Some(refusal.quota.advice().to_owned()),
+            retry_after_ms: refusal.retry_after.map(milliseconds),
+            ..problem
+        },
         ControlError::RouteConflict { .. } => Problem {
             advice: Some("Choose another path, or ask its owner to give it up.".to_owned()),
             ..problem
@@ -134,6 +142,9 @@ fn sentence(refusal: &Refusal) -> String {
         (RefusalCode::QuarantineActive, _) => format!("{} is set aside", refusal.scope),
         (RefusalCode::RateExceeded, Some(limit)) if refusal.rule == "rate.client" => {
             format!("one client may make {limit}")
+        }
+        (RefusalCode::BudgetExceeded, Some(limit)) => {
+            format!("{} of {} allows {limit}", refusal.rule, refusal.scope)
         }
         (_, Some(limit)) => format!("{} allows {limit}", refusal.scope),
         _ => format!("refused by {} of {}", refusal.rule, refusal.scope),

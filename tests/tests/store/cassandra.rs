@@ -10,7 +10,7 @@ use super::bench::{fresh, raw, run, within};
 use super::records::{commit, script};
 
 /// The schema's version that this program makes.
-const WANTED: u32 = 2;
+const WANTED: u32 = 3;
 
 #[test]
 fn a_keyspace_that_was_not_set_up_is_refused_with_the_command_that_helps() {
@@ -72,6 +72,7 @@ fn a_keyspace_of_the_first_version_is_refused_until_it_is_migrated_and_keeps_wha
         for undo in [
             format!("DROP TABLE {keyspace}.nodes"),
             format!("DROP TABLE {keyspace}.leases"),
+            format!("DROP TABLE {keyspace}.quotas"),
             format!("UPDATE {keyspace}.schema_version SET version = 1 WHERE id = 'schema'"),
         ] {
             session.query_unpaged(undo, ()).await.unwrap();

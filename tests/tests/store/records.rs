@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use actors::storage::{AuditEntry, Commit, ContentHash, DeployId, Revision, SwitchRow};
+use actors::storage::{AuditEntry, Commit, ContentHash, DeployId, QuotaRow, QuotaRule, Revision, SwitchRow};
+use quotas::budget::BudgetKind;
 use quotas::scope::{RevisionNumber, Scope, ScriptId};
+use quotas::setting::{Name, Setting};
 
 pub fn script(text: &str) -> ScriptId {
     ScriptId::parse(text).unwrap()
@@ -80,4 +82,17 @@ pub fn switch(scope: &Scope, generation: u64, off: bool) -> SwitchRow {
         until_ms: Some(now_ms() + 1000),
         observe: false,
     }
+}
+
+pub fn quota(scope: &str, generation: u64, limit: u64) -> QuotaRow {
+    let setting = Setting { limit: Some(limit), soft_percent: Some(70), observe: true };
+    let rule = QuotaRule {
+        name: Name::Budget(BudgetKind::FuelDay),
+        setting,
+        by: "ana".to_owned(),
+        reason: "a test".to_owned(),
+        since_ms: 7,
+        until_ms: Some(9),
+    };
+    QuotaRow { scope: Scope::parse(scope).unwrap(), generation, rules: vec![rule] }
 }

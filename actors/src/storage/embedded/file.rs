@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    WriteTransaction,
+    TableHandle, WriteTransaction,
 };
 
 use crate::error::StoreError;
@@ -39,6 +39,8 @@ pub(super) const AUDIT: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinitio
 pub(super) const ROUTES: TableDefinition<'_, &str, &str> = TableDefinition::new("routes");
 /// Scope → switch.
 pub(super) const SWITCHES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("switches");
+/// Scope → what was set of its quotas.
+pub(super) const QUOTAS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("quotas");
 /// Id → token.
 pub(super) const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tokens");
 
@@ -135,7 +137,14 @@ impl File {
             let mut about = tables.open_table(ABOUT)?;
             let found = about.get("schema")?.map(|version| version.value());
             match found {
-                Some(SCHEMA) => return Ok(Done::Leave(())),
+                Some(SCHEMA) if tables.list_tables()?.any(|table| table.name() == QUOTAS.name()) => {
+                    return Ok(Done::Leave(()));
+                }
+                // A program before quotas made it, and goes on to work with it.
+                Some(SCHEMA) => {
+                    tables.open_table(QUOTAS)?;
+                    return Ok(Done::Keep(()));
+                }
                 Some(found) => {
                     let found = u32::try_from(found).unwrap_or(u32::MAX);
                     return Err(StoreError::Schema { found, wanted: SCHEMA as u32 }.into());
@@ -150,6 +159,7 @@ impl File {
             tables.open_table(AUDIT)?;
             tables.open_table(ROUTES)?;
             tables.open_table(SWITCHES)?;
+            tables.open_table(QUOTAS)?;
             tables.open_table(TOKENS)?;
             Ok(Done::Keep(()))
         })

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use quotas::scope::ScriptId;
 use redb::{ReadableTable, WriteTransaction};
 
-use super::super::records::{ContentHash, ContentKind, Head, Revision, TokenRow};
+use super::super::records::{ContentHash, ContentKind, Head, QuotaRow, Revision, TokenRow};
 use super::super::rows::{decode, encode};
-use super::file::{ABOUT, BUNDLES, Done, File, HEADS, REVISIONS, Step, TOKENS, UNITS};
+use super::file::{ABOUT, BUNDLES, Done, File, HEADS, QUOTAS, REVISIONS, Step, TOKENS, UNITS};
 use super::shared::content_row;
 
 /// When the heads were last compared with the store's.
@@ -27,6 +27,8 @@ pub(in crate::storage) enum Keep {
     Head(ScriptId, Head, Option<Revision>),
     /// All tokens.
     Tokens(Vec<TokenRow>),
+    /// All that was set of quotas.
+    Quotas(Vec<QuotaRow>),
     /// What is kept is what the store has, at this time in Unix milliseconds.
     InStep(u64),
 }
@@ -38,6 +40,7 @@ impl Keep {
             Self::Content(_, _, bytes) => bytes.len(),
             Self::Head(..) | Self::InStep(_) => 256,
             Self::Tokens(rows) => rows.len() * 256,
+            Self::Quotas(rows) => rows.len() * 1_024,
         }
     }
 }
@@ -77,6 +80,13 @@ fn write(tables: &WriteTransaction, keep: &Keep) -> Step<()> {
             tokens.retain(|_, _| false)?;
             for row in rows {
                 tokens.insert(&*row.id, &*encode(row)?)?;
+            }
+        }
+        Keep::Quotas(rows) => {
+            let mut quotas = tables.open_table(QUOTAS)?;
+            quotas.retain(|_, _| false)?;
+            for row in rows {
+                quotas.insert(&*row.scope.to_string(), &*encode(row)?)?;
             }
         }
         Keep::InStep(at_ms) => {

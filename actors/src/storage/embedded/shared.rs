@@ -1,15 +1,15 @@
-//! What does not belong to one script alone: contents, routes, switches, tokens and everyone's audit.
+//! What does not belong to one script alone: contents, routes, switches, quotas, tokens and everyone's audit.
 //!
-//! Invariant: a switch or a token and its audit entry are written in one transaction.
+//! Invariant: a switch, a quota or a token and its audit entry are written in one transaction.
 //! Not here: heads and revisions (`scripts`).
 
 use bytes::Bytes;
 use quotas::scope::ScriptId;
 use redb::{ReadableTable, WriteTransaction};
 
-use super::super::records::{AuditEntry, Claimed, ContentHash, ContentKind, SwitchRow, TokenRow};
+use super::super::records::{AuditEntry, Claimed, ContentHash, ContentKind, QuotaRow, SwitchRow, TokenRow};
 use super::super::rows::{decode, encode, unless_damaged};
-use super::file::{AUDIT, BUNDLES, Done, File, ROUTES, SWITCHES, Step, TOKENS, UNITS};
+use super::file::{AUDIT, BUNDLES, Done, File, QUOTAS, ROUTES, SWITCHES, Step, TOKENS, UNITS};
 use crate::error::StoreError;
 
 pub(super) fn put_content(file: &File, kind: &ContentKind, key: ContentHash, bytes: &[u8]) -> Step<()> {
@@ -114,6 +114,32 @@ pub(super) fn switches(file: &File) -> Step<Vec<SwitchRow>> {
     let mut all = Vec::new();
     let tables = file.read()?;
     for row in tables.open_table(SWITCHES)?.iter()? {
+        let (scope, row) = row?;
+        all.extend(unless_damaged(decode(&scope.value(), row.value())));
+    }
+    Ok(all)
+}
+
+/// Whether the quotas were changed, or are these.
+pub(super) fn put_quota(file: &File, row: &QuotaRow, audit: &AuditEntry) -> Step<bool> {
+    let scope = row.scope.to_string();
+    file.write(|tables| {
+        let mut quotas = tables.open_table(QUOTAS)?;
+        let present = quotas.get(&*scope)?.map(|row| decode::<QuotaRow>(&scope, row.value())).transpose()?;
+        match present {
+            Some(present) if present == *row => return Ok(Done::Leave(true)),
+            Some(present) if !row.replaces(&present) => return Ok(Done::Leave(false)),
+            _ => quotas.insert(&*scope, &*encode(row)?)?,
+        };
+        write_audit(tables, audit)?;
+        Ok(Done::Keep(true))
+    })
+}
+
+pub(super) fn quotas(file: &File) -> Step<Vec<QuotaRow>> {
+    let mut all = Vec::new();
+    let tables = file.read()?;
+    for row in tables.open_table(QUOTAS)?.iter()? {
         let (scope, row) = row?;
         all.extend(unless_damaged(decode(&scope.value(), row.value())));
     }

@@ -56,6 +56,10 @@ statements! {
     Tokens Plain "SELECT id, body FROM KS.tokens";
     AddToken Conditional "INSERT INTO KS.tokens (id, stamp, body, audit) VALUES (?, ?, ?, ?) IF NOT EXISTS";
     MoveToken Conditional "UPDATE KS.tokens SET stamp = ?, body = ?, audit = ? WHERE id = ? IF stamp = ?";
+    Quota Deciding "SELECT stamp, body FROM KS.quotas WHERE id = ?";
+    Quotas Plain "SELECT id, body FROM KS.quotas";
+    AddQuota Conditional "INSERT INTO KS.quotas (id, stamp, body, audit) VALUES (?, ?, ?, ?) IF NOT EXISTS";
+    MoveQuota Conditional "UPDATE KS.quotas SET stamp = ?, body = ?, audit = ? WHERE id = ? IF stamp = ?";
     Lease Conditional "INSERT INTO KS.leases (hash, fingerprint, node) VALUES (?, ?, ?) IF NOT EXISTS \
         USING TTL ?";
     Unlease Conditional "DELETE FROM KS.leases WHERE hash = ? AND fingerprint = ? IF node = ?";

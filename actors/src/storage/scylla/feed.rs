@@ -112,6 +112,7 @@ async fn tell(links: &Links, change: &Change) -> Result<(), StoreError> {
         Change::Script(script, seq) => ("script", script.to_string(), Some(*seq)),
         Change::Switch(scope) => ("switch", scope.to_string(), None),
         Change::Tokens => ("tokens", String::new(), None),
+        Change::Quota(scope) => ("quota", scope.to_string(), None),
     };
     let seq = seq.map(signed).transpose()?;
     let values = (signed(now / BUCKET_MS)?, signed(now)?, Uuid::new_v4(), kind, &*subject, seq);
@@ -124,6 +125,7 @@ fn change(line: &Line<'_>) -> Option<Change> {
         "script" => Some(Change::Script(subject.parse().ok()?, line.large("seq")?.try_into().ok()?)),
         "switch" => Some(Change::Switch(Scope::parse(subject).ok()?)),
         "tokens" => Some(Change::Tokens),
+        "quota" => Some(Change::Quota(Scope::parse(subject).ok()?)),
         _ => None,
     }
 }

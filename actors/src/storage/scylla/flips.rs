@@ -1,4 +1,4 @@
-//! Switches and tokens: rows that replace each other by a rule.
+//! Switches, quotas and tokens: rows that replace each other by a rule.
 //!
 //! Invariant: a row changes only from the one that was compared, told by a stamp that every write sets anew; who
 //! did it is written in the same row.
@@ -6,7 +6,7 @@
 
 use uuid::Uuid;
 
-use super::super::records::{AuditEntry, SwitchRow, TokenRow};
+use super::super::records::{AuditEntry, QuotaRow, SwitchRow, TokenRow};
 use super::super::rows::{Kept, decode, encode, unless_damaged};
 use super::Scylla;
 use super::asks::Ask;
@@ -36,6 +36,25 @@ impl Flip for SwitchRow {
     const READ_ALL: Ask = Ask::Switches;
     const ADD: Ask = Ask::AddSwitch;
     const MOVE: Ask = Ask::MoveSwitch;
+
+    fn id(&self) -> String {
+        self.scope.to_string()
+    }
+
+    fn follows(&self, present: &Self) -> bool {
+        self.replaces(present)
+    }
+
+    fn replaces_garbage(&self) -> bool {
+        true
+    }
+}
+
+impl Flip for QuotaRow {
+    const READ: Ask = Ask::Quota;
+    const READ_ALL: Ask = Ask::Quotas;
+    const ADD: Ask = Ask::AddQuota;
+    const MOVE: Ask = Ask::MoveQuota;
 
     fn id(&self) -> String {
         self.scope.to_string()

@@ -15,7 +15,7 @@ use super::link;
 use crate::error::StoreError;
 
 /// The steps, in order; a keyspace's version is how many it has had.
-const STEPS: [&[&str]; 2] = [
+const STEPS: [&[&str]; 3] = [
     &[
         // A script is one partition: its head beside its steps and revisions, so that one conditional batch moves all.
         "CREATE TABLE IF NOT EXISTS scripts (script text, kind text, number bigint, seq bigint static, \
@@ -43,6 +43,7 @@ const STEPS: [&[&str]; 2] = [
         "CREATE TABLE IF NOT EXISTS leases (hash blob, fingerprint text, node text, \
      PRIMARY KEY ((hash, fingerprint))) WITH gc_grace_seconds = 3600",
     ],
+    &["CREATE TABLE IF NOT EXISTS quotas (id text PRIMARY KEY, stamp uuid, body blob, audit blob)"],
 ];
 
 /// The newest version that this program knows.

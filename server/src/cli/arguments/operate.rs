@@ -71,6 +71,78 @@ pub(in crate::cli) enum SwitchCommand {
     },
 }
 
+/// What to do with quotas.
+#[derive(Debug, Clone, Args)]
+pub struct QuotaArguments {
+    #[command(subcommand)]
+    pub(in crate::cli) command: QuotaCommand,
+}
+
+const QUOTAS: &str = "\
+A scope is one of:
+  all                     each client (client-rate, client-burst) and the node (concurrency)
+  team:tv                 all of a team
+  endpoint:tv/home/home   one endpoint
+  class:tv-2015           all calls of a class of devices
+
+A quota is written NAME=LIMIT. Calls: rate=500/s burst=50 concurrency=64. Budgets, of a minute
+and a day: fuel-minute fuel-day host-calls-minute host-calls-day bytes-minute bytes-day, and
+requests-day; write 5e9, or 8GiB for bytes. What a team keeps and does: endpoints scripts
+revisions deploys-hour compile-hour (seconds) unit-bytes. What was used stays used.";
+
+/// What to do with quotas.
+#[derive(Debug, Clone, Subcommand)]
+pub(in crate::cli) enum QuotaCommand {
+    /// Show what a scope may use, where that comes from, and what is used on the node that answers
+    #[command(after_help = QUOTAS)]
+    Show {
+        /// Whose quotas
+        scope: Scope,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Set quotas of a scope; in force on the node when the command ends, and on the others soon after
+    #[command(after_help = QUOTAS)]
+    Set {
+        /// Whose quotas
+        scope: Scope,
+        /// What to set; a NAME alone keeps its limit
+        #[arg(required = true, value_name = "NAME=LIMIT")]
+        quotas: Vec<String>,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// For how long [default: until somebody sets it anew]
+        #[arg(long = "for", value_name = "TIME", value_parser = time)]
+        duration: Option<Duration>,
+        /// From how many percent of a budget on callers are warned
+        #[arg(long, value_name = "PERCENT")]
+        soft: Option<u32>,
+        /// Only count what would be refused
+        #[arg(long)]
+        observe: bool,
+        /// Only show what it would do
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Take back all that was set of a scope
+    #[command(after_help = QUOTAS)]
+    Reset {
+        /// Whose quotas
+        scope: Scope,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Only show what it would do
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+}
+
 /// What to do with tokens.
 #[derive(Debug, Clone, Args)]
 pub struct TokenArguments {

@@ -105,6 +105,19 @@ impl Caller {
         }
     }
 
+    /// They may set quotas: an operator whom no team binds, or a team could give itself what is others'.
+    pub fn sets_quotas(&self) -> Result<(), ProblemError> {
+        match &self.bearer.team {
+            None => self.has(Role::Operator),
+            Some(own) => {
+                let detail = format!(
+                    "the token is bound to the team {own}; quotas are set by an operator of all teams"
+                );
+                Err(ProblemError::of("auth.forbidden", detail))
+            }
+        }
+    }
+
     /// They may make and revoke tokens.
     pub fn administers(&self) -> Result<(), ProblemError> {
         match self.bearer.team {
@@ -191,6 +204,14 @@ mod tests {
         check(Role::Operator, Some("tv"), &own);
         check(Role::Operator, None, &all);
         check(Role::Admin, None, &all);
+    }
+
+    #[test]
+    fn quotas_are_for_operators_that_no_team_binds() {
+        for role in Role::ALL {
+            assert_eq!(caller(*role, None).sets_quotas().is_ok(), *role >= Role::Operator);
+            assert!(caller(*role, Some("tv")).sets_quotas().is_err());
+        }
     }
 
     #[test]

@@ -9,9 +9,9 @@ use api::client::Ask;
 use async_trait::async_trait;
 use http::Method;
 use moka::sync::Cache;
-use quotas::scope::ScriptId;
+use quotas::scope::{Scope, ScriptId};
 
-use super::{FleetTokens, Hint, StandingShape};
+use super::{DemandShape, FleetTokens, Hint, StandingShape};
 
 /// How long another node may take for one answer.
 const WAIT: Duration = Duration::from_secs(2);
@@ -58,6 +58,12 @@ impl Peers for HttpPeers {
         let body = said(self.client(admin)?.raw(ask).await)?;
         let standing: StandingShape = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
         Ok(standing.into())
+    }
+
+    async fn demand(&self, admin: &str) -> Result<Vec<(Scope, f64)>, String> {
+        let body = said(self.client(admin)?.raw(Ask::new(Method::GET, "/fleet/demand")).await)?;
+        let told: DemandShape = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        Ok(told.scopes())
     }
 }
 

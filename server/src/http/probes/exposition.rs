@@ -48,6 +48,8 @@ pub(super) struct Scrape {
     pub(super) nodes: usize,
     pub(super) behind_ms: Option<u64>,
     pub(super) events: Vec<(&'static str, u64)>,
+    /// Of each rule, the calls that it refused and those that it would have.
+    pub(super) rules: Vec<(&'static str, u64, u64)>,
 }
 
 impl Scrape {
@@ -167,6 +169,15 @@ impl Collector for Scrape {
             let event = event.replace(' ', "_");
             let labels = [("event", event.as_str())];
             family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
+        }
+        let help = "Calls that a quota refused, or would have where it only observes";
+        let mut family =
+            encoder.encode_descriptor("callboard_quota_refusals", help, None, MetricType::Counter)?;
+        for (rule, refused, observed) in &self.rules {
+            for (mode, count) in [("enforce", refused), ("observe", observed)] {
+                let labels = [("rule", *rule), ("mode", mode)];
+                family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
+            }
         }
         let mut build =
             encoder.encode_descriptor("callboard_build", "The program", None, MetricType::Info)?;

@@ -1,0 +1,104 @@
+//! `quota`: what teams, endpoints and classes may use is shown and set.
+
+use api::{QuotaAnswer, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaRule, QuotaState};
+
+use super::arguments::{QuotaArguments, QuotaCommand};
+use super::exit::{Exit, Failure};
+use super::out::Out;
+use super::person::{clean, when};
+
+/// `quota`
+pub(super) async fn run(arguments: &QuotaArguments, out: &Out) -> Result<Exit, Failure> {
+    match &arguments.command {
+        QuotaCommand::Show { scope, server } => {
+            let state = server.client()?.quotas(&scope.to_string()).await?;
+            out.result("quotas", &state, |out| table(&state, out));
+        }
+        QuotaCommand::Set { scope, quotas, reason, duration, soft, observe, dry_run, server } => {
+            let mode = if *observe { QuotaMode::Observe } else { QuotaMode::Enforce };
+            let rules = quotas.iter().map(|text| change(text, *soft, mode)).collect();
+            let until = duration.map(|duration| {
+                let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+                api::time_from_ms(api::time_to_ms(api::time_now()).saturating_add(ms))
+            });
+            let request = QuotaRequest { rules, reason: reason.clone(), until };
+            let answer = server.client()?.set_quotas(&scope.to_string(), "*", &request, *dry_run).await?;
+            out.result("quota", &answer, |out| describe(&answer, out));
+        }
+        QuotaCommand::Reset { scope, reason, dry_run, server } => {
+            let client = server.client()?;
+            let answer = client.reset_quotas(&scope.to_string(), "*", reason.as_deref(), *dry_run).await?;
+            out.result("quota", &answer, |out| describe(&answer, out));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// `NAME=LIMIT`, or `NAME` alone.
+fn change(text: &str, soft_percent: Option<u32>, mode: QuotaMode) -> QuotaChange {
+    let (name, limit) = match text.split_once('=') {
+        Some((name, limit)) => (name, Some(limit.to_owned())),
+        None => (text, None),
+    };
+    // A rate beside a budget has no soft limit; who names one means the budgets.
+    let is_budget = name.ends_with("minute") || name.ends_with("day");
+    QuotaChange {
+        name: name.to_owned(),
+        limit,
+        soft_percent: soft_percent.filter(|_| is_budget),
+        mode: Some(mode),
+    }
+}
+
+fn table(state: &QuotaState, out: &Out) -> String {
+    let row = |rule: &QuotaRule| {
+        let from = match (&rule.source.from, &rule.source.by) {
+            (QuotaOrigin::Operator, Some(by)) => {
+                let until =
+                    rule.source.until.map_or(String::new(), |until| format!(", until {}", when(until)));
+                let reason = rule.source.reason.as_deref().unwrap_or_default();
+                clean(&format!("{by}{until}: {reason}"))
+            }
+            (from, _) => from.to_string(),
+        };
+        let refused = match rule.mode {
+            QuotaMode::Enforce => rule.refused.to_string(),
+            QuotaMode::Observe => format!("would {}", rule.observed),
+        };
+        vec![
+            clean(&rule.rule),
+            clean(&rule.limit),
+            rule.here.as_deref().map_or("-".to_owned(), clean),
+            rule.used.to_string(),
+            rule.remaining.to_string(),
+            rule.reset_ms.map_or("-".to_owned(), |ms| format!("{}s", ms.div_ceil(1_000))),
+            refused,
+            from,
+        ]
+    };
+    let rows: Vec<_> = state.rules.iter().map(row).collect();
+    out.table(&["RULE", "LIMIT", "HERE", "USED", "LEFT", "RESET", "REFUSED", "FROM"], &rows)
+}
+
+fn describe(answer: &QuotaAnswer, out: &Out) -> String {
+    let would = if answer.dry_run { "would have" } else { "has" };
+    let scope = out.strong(&clean(&answer.scope));
+    if answer.set.is_empty() {
+        return format!("{scope} {would} nothing set any more");
+    }
+    let mut text = format!("{scope} {would} set");
+    for set in &answer.set {
+        let limit = set.limit.as_deref().unwrap_or("its own limit");
+        text.push_str(&clean(&format!("\n  {} {limit}", set.name)));
+        if let Some(percent) = set.soft_percent {
+            text.push_str(&format!(", warning from {percent} %"));
+        }
+        if set.mode == QuotaMode::Observe {
+            text.push_str(", only counted");
+        }
+        if let Some(until) = set.source.until {
+            text.push_str(&format!(", until {}", when(until)));
+        }
+    }
+    text
+}
