@@ -185,6 +185,24 @@ events! {
         /// What it was moved for; `fast` when it came back.
         pace: &'static str
     } = "endpoint moved", info;
+    /// An endpoint presses the node, and something was done about it, or would have been.
+    EndpointBlamed {
+        /// The endpoint.
+        endpoint: &'a EndpointId,
+        /// The revision.
+        revision: RevisionNumber,
+        /// What was done.
+        act: &'static str
+    } = "endpoint blamed", warn;
+    /// What was done about an endpoint was undone.
+    EndpointPardoned {
+        /// The endpoint.
+        endpoint: &'a EndpointId,
+        /// The revision.
+        revision: RevisionNumber,
+        /// What had been done.
+        act: &'static str
+    } = "endpoint pardoned", warn;
     /// An endpoint was set aside.
     EndpointQuarantined {
         /// The endpoint.

@@ -493,6 +493,10 @@ impl Inner {
         stats
     }
 
+    fn running(&self) -> Vec<(EndpointId, Duration)> {
+        self.stats.borrow().running()
+    }
+
     fn history(&self, endpoint: &EndpointId, rule: &str) -> Option<History> {
         self.decisions.borrow().history(endpoint, rule)
     }

@@ -24,6 +24,8 @@ pub mod controller;
 
 pub mod supervisor;
 
+pub mod keeper;
+
 pub mod verdicts;
 
 pub mod journal;

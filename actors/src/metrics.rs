@@ -135,6 +135,11 @@ impl LaneStats {
         lines == 0 || self.of(endpoint).room(u32::try_from(lines).unwrap_or(u32::MAX), unix_ms / 1_000)
     }
 
+    /// How long the calls of each endpoint held their threads so far, of those that are counted one by one.
+    pub(crate) fn running(&self) -> Vec<(EndpointId, Duration)> {
+        self.endpoints.iter().map(|(endpoint, stats)| (endpoint.clone(), stats.running)).collect()
+    }
+
     /// Sets how many calls are under way now.
     pub(crate) fn under_way(&mut self, endpoint: &EndpointId, calls: u32) {
         self.of(endpoint).in_flight += u64::from(calls);

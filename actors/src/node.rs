@@ -20,6 +20,7 @@ use arc_swap::ArcSwap;
 use quotas::guards::{Condition, NodeGuard};
 use quotas::limits::Policy;
 use quotas::rate::Quota;
+use quotas::remedy::Rules;
 use quotas::scope::{ClassName, ScriptId, ServiceName};
 use quotas::switches::Board;
 use quotas::track::Paces;
@@ -86,6 +87,8 @@ pub struct NodeConfig {
     pub paces: Paces,
     /// How much memory the last good answers may take.
     pub good: Bytes,
+    /// What is done about who presses the node.
+    pub rules: Rules,
     /// Where its lanes show what they run, when somebody looks.
     pub flight: Option<Arc<FlightBoard>>,
     /// What the processes before this one left.

@@ -2,7 +2,8 @@
 //!
 //! Read in this order: `units` and `scope` name things, `limits` says how much of them; `rate`, `client_keys`,
 //! `budget`, `concurrency` and `memory` count, `rule` names what counts; `switches` and `quarantine` turn off, `track`
-//! sets apart, `blame` says whom a crash sets aside, `priority` and `pressure` say which calls a node with too much to
+//! sets apart, `blame` says whom a crash sets aside, `remedy` what is done
+//! about who presses a node, `priority` and `pressure` say which calls a node with too much to
 //! do gives up; `guards` holds what is counted for whom, `admission` asks all of them, and `refusal` is its answer when
 //! it is no. `setting` says what of it can be changed, `team` what a team may keep, `portion` which part of it each
 //! node has. For the services behind, `gradient` finds how many requests they can take, `breaker` leaves alone one
@@ -37,6 +38,8 @@ pub mod quarantine;
 pub mod track;
 
 pub mod blame;
+
+pub mod remedy;
 
 pub mod guards;
 

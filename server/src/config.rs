@@ -4,6 +4,7 @@
 //! from. No limit is optional: each has a default and a most.
 //! Not here: reading it again while the server runs; secrets, beyond where they are (`signing`, `secret`).
 
+mod blame;
 mod classes;
 mod client_key;
 mod environment;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use quotas::limits::Policy;
+use quotas::remedy::Rules;
 use quotas::scope::ServiceName;
 
 pub use self::classes::ClassConfig;
@@ -85,6 +87,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// The node itself.
     pub node: NodeSettings,
+    /// What is done about an endpoint that presses it.
+    pub blame: Rules,
     /// Where the key is that signs bytecode.
     pub signing: SigningSource,
     /// The keys that are accepted beside it.
@@ -154,6 +158,7 @@ impl Config {
             compiler: CompilerLimits::read(&settings).map_err(once)?,
             timeouts: Timeouts::read(&settings).map_err(once)?,
             node: NodeSettings::read(&settings).map_err(once)?,
+            blame: blame::read(&settings).map_err(once)?,
             signing: signing.map_err(once)?,
             older_keys: OlderKeys::read(&settings, sources.variable(OLDER_KEYS_VARIABLE)).map_err(once)?,
             client_key: ClientKey::read(&settings).map_err(once)?,

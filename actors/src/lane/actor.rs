@@ -1,5 +1,7 @@
 //! The lane's ear: what other threads ask of it.
 
+use std::time::Duration;
+
 use actix::{Actor, ActorContext, Context, Handler, Message, MessageResult};
 
 use super::{Decision, History, WeakLane};
@@ -48,6 +50,19 @@ impl Handler<Counted> for LaneActor {
 
     fn handle(&mut self, _: Counted, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.lane.upgrade().map(|lane| lane.counted().into_all()).unwrap_or_default())
+    }
+}
+
+/// The keeper: how long did the calls of each endpoint hold their threads so far?
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<(EndpointId, Duration)>")]
+pub struct Ran;
+
+impl Handler<Ran> for LaneActor {
+    type Result = MessageResult<Ran>;
+
+    fn handle(&mut self, _: Ran, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.lane.upgrade().map(|lane| lane.running()).unwrap_or_default())
     }
 }
 

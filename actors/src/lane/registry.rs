@@ -1,11 +1,15 @@
 //! The lanes of a node, for those who ask all of them.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use std::time::Duration;
 
 use actix::Addr;
 use futures_util::future::join_all;
+use quotas::scope::EndpointId;
 
-use super::actor::{Counted, FindDecision, FindHistory, Wake};
+use super::actor::{Counted, FindDecision, FindHistory, Ran, Wake};
 use super::{Decision, History, LaneActor, LanePressure};
 use crate::metrics::{self, EndpointStats};
 
@@ -53,6 +57,16 @@ impl LaneRegistry {
     pub async fn snapshot(&self) -> Vec<EndpointStats> {
         let counted = join_all(self.all().iter().map(|lane| lane.send(Counted))).await;
         metrics::merged(counted.into_iter().flatten())
+    }
+
+    /// How long the calls of each endpoint held their threads so far, on all lanes together.
+    pub async fn running(&self) -> Vec<(EndpointId, Duration)> {
+        let ran = join_all(self.all().iter().map(|lane| lane.send(Ran))).await;
+        let mut all: HashMap<EndpointId, Duration> = HashMap::new();
+        for (endpoint, time) in ran.into_iter().flatten().flatten() {
+            *all.entry(endpoint).or_default() += time;
+        }
+        all.into_iter().collect()
     }
 
     /// The refusal that a device was told the id of, if a lane still remembers it.

@@ -20,6 +20,7 @@ use crate::error::{StartError, StoreError};
 use crate::events::Event;
 use crate::fleet::Fleet;
 use crate::journal::Journal;
+use crate::keeper::Keeper;
 use crate::lane::{LaneRegistry, LastGood, SlowLanes};
 use crate::routes::Routes;
 use crate::storage::{Cursor, Head, Kept, NodeRow, QuotaRow, Store, SwitchRow};
@@ -139,6 +140,8 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
     );
     let node = Node { shared, store, controller, supervisor, storage: storage.start() };
     SlowLanes::start(&node, config.slow_threads);
+    let (shared, store) = (Arc::clone(node.shared()), Arc::clone(node.store()));
+    Keeper::new(shared, store, node.controller().clone(), node.supervisor().clone(), config.rules).start();
     Ok(node)
 }
 

@@ -288,6 +288,7 @@ impl Place {
             slow_threads: 0,
             paces: Paces::DEFAULT,
             good: Size::mib(1),
+            rules: quotas::remedy::Rules::default(),
             flight: None,
             aftermath: Aftermath::default(),
         }

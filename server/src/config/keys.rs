@@ -397,6 +397,21 @@ pub(super) const KEYS: &[Key] = &[
         "Crashes or hangs of the process by a revision of an endpoint within ten minutes, after which it is set aside.",
     ),
     key(
+        "blame.mode",
+        Kind::Word(&["enforce", "observe", "off"]),
+        "enforce",
+        "Whether something is done about an endpoint that presses the node, or only said.",
+    ),
+    key(
+        "blame.actions",
+        Kind::Text,
+        "slow, throttle, fallback",
+        "What may be done, of slow, throttle, fallback, rollback, quarantine; begun with what hurts it least.",
+    ),
+    time("blame.patience", "5s", ["1s", "1h"], "How long the node is pressed before that, and between two actions."),
+    time("blame.calm", "60s", ["1s", "24h"], "How long it is calm before the last action is undone."),
+    count("blame.an_hour", "10", ["1", "1_000"], "How many actions may be begun within an hour."),
+    key(
         "signing.key_file",
         Kind::Text,
         "",

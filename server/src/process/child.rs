@@ -227,6 +227,7 @@ pub(super) fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
         slow_threads: config.node.slow_workers,
         paces: config.node.paces,
         good: config.node.last_good,
+        rules: config.blame.clone(),
         flight: None,
         aftermath: Aftermath::default(),
     })

@@ -94,6 +94,7 @@ async fn node(directory: PathBuf) -> Node {
         slow_threads: 0,
         paces: quotas::track::Paces::DEFAULT,
         good: Size::mib(1),
+            rules: quotas::remedy::Rules::default(),
         flight: None,
         aftermath: Aftermath::default(),
     };
