@@ -44,12 +44,17 @@ pub struct Kind {
     pub headers: Vec<(&'static str, String)>,
     /// Calls in a second.
     pub rate: f64,
+    /// How many devices call in turn, each with a name of its own in [`DEVICE`]; with none, nobody says who calls.
+    pub devices: u32,
 }
+
+/// The header by which a server can tell devices apart that share an address.
+pub const DEVICE: &str = "x-device-id";
 
 impl Kind {
     /// Calls of a path.
     pub fn of(path: &str, rate: f64) -> Self {
-        Self { path: path.to_owned(), headers: Vec::new(), rate }
+        Self { path: path.to_owned(), headers: Vec::new(), rate, devices: 0 }
     }
 }
 
@@ -67,7 +72,10 @@ impl Load {
                         let due = began + Duration::from_secs_f64(f64::from(count) / kind.rate);
                         tokio::time::sleep_until(due.into()).await;
                         count += 1;
-                        let (device, kind) = (device.clone(), kind.clone());
+                        let (device, mut kind) = (device.clone(), kind.clone());
+                        if let Some(who) = count.checked_rem(kind.devices) {
+                            kind.headers.push((DEVICE, who.to_string()));
+                        }
                         calls.spawn(async move { call(&device, number, &kind, due).await });
                     }
                     calls.join_all().await
