@@ -5,6 +5,7 @@
 //! Not here: doors, worker threads, configuration files.
 
 mod aftermath;
+mod hand_over;
 mod progress;
 mod start;
 mod warm;
@@ -42,6 +43,7 @@ use crate::watch::Storage;
 
 pub(crate) use self::aftermath::Aside;
 pub use self::aftermath::{Aftermath, Death, SetAside};
+pub use self::hand_over::InMemory;
 pub use self::progress::Progress;
 pub(crate) use self::warm::warm;
 
@@ -182,6 +184,7 @@ pub struct Node {
     controller: Addr<Controller>,
     supervisor: Addr<Supervisor>,
     storage: Addr<Storage>,
+    journal: PathBuf,
 }
 
 impl Node {

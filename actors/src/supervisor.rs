@@ -6,6 +6,7 @@
 //! Not here: asking the store what others switched (`watch`), asking the board (`quotas::admission`).
 
 mod aftermath;
+mod follow;
 mod quarantine;
 mod record;
 mod release;
@@ -32,6 +33,7 @@ use crate::verdicts::{self, Failures};
 use crate::who::{Who, unix_ms};
 
 pub(crate) use self::aftermath::TakeOver;
+pub(crate) use self::follow::follow;
 pub use self::quarantine::{EndpointFailed, Lift};
 pub(crate) use self::record::Merge;
 pub use self::release::Release;

@@ -72,6 +72,7 @@ pub const CODES: &[Code] = &[
     code("node.draining", 503, "The node is about to stop"),
     code("node.starting", 503, "The node is not ready yet"),
     code("node.stopping", 503, "The node is about to stop"),
+    code("node.upgrading", 503, "The node hands over to another process"),
     code("path.malformed", 400, "The path is not well formed"),
     code("precondition.invalid", 400, "`If-Match` is not a tag of this resource"),
     code("precondition.missing", 428, "`If-Match` is needed"),

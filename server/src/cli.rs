@@ -66,6 +66,7 @@ fn dispatch(command: Command, out: &Out) -> Result<Exit, Failure> {
         Command::ServingChild(arguments) => entry::serving_child(arguments.load()?),
         Command::CompileChild { .. } => Err(Failure::usage("that is for the server alone")),
         Command::Config(arguments) => server::config(&arguments, out),
+        Command::Upgrade(arguments) => wait(server::upgrade(&arguments, out)),
         Command::Store(arguments) => wait(server::store(&arguments, out)),
         Command::Init(arguments) => init::run(&arguments, out),
         Command::Check(arguments) => check::run(&arguments, out),

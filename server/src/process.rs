@@ -2,6 +2,7 @@
 
 pub mod child;
 pub mod doors;
+pub mod hand_on;
 pub mod last_words;
 pub mod talk;
 pub mod warden;

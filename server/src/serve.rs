@@ -11,8 +11,9 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{ADMIN_TOKEN_VARIABLE, Config};
 use crate::demo;
 use crate::process::doors::Doors;
+use crate::process::hand_on;
 use crate::process::talk::Told;
-use crate::process::warden::Warden;
+use crate::process::warden::{Warden, on_disk};
 
 /// The hidden command that makes this program the child of a warden.
 const CHILD: &str = "serving-child";
@@ -24,16 +25,31 @@ const LOG_VARIABLE: &str = "CALLBOARD_LOG";
 /// # Errors
 /// It could not start.
 pub fn run(config: &Config) -> anyhow::Result<()> {
-    let _log = start_log();
+    let handed = hand_on::taken()?;
+    let program = on_disk()?;
+    let mut log = start_log();
     // Without it no child could start, and each would be replaced by another.
     config.signing.key()?;
-    let doors = bind(config)?;
+    let (doors, mut adopted) = match handed {
+        Some((doors, child)) => (doors, Some(child)),
+        None => (bind(config)?, None),
+    };
     let greeting = Greeting::of(config, &doors)?;
-    on_runtime(async {
-        let mut told = |told: Told| greeting.tell(&told, None);
-        let arguments = child_arguments(&[]);
-        Warden { config, doors: &doors, arguments, told: &mut told }.run().await.context("the server ended")
-    })
+    loop {
+        let ended = on_runtime(async {
+            let mut told = |told: Told| greeting.tell(&told, None);
+            let (arguments, program) = (child_arguments(&[]), Some(program.clone()));
+            let warden = Warden { config, doors: &doors, arguments, program, told: &mut told };
+            warden.run(adopted.take()).await.context("the server ended")
+        })?;
+        let Some(child) = ended else { return Ok(()) };
+        // What is in the queue of the log is written before it ends with this program.
+        drop(log);
+        let error = hand_on::become_program(&program, &doors, &child);
+        log = start_log();
+        tracing::error!(%error, "the warden goes on as the program that it was");
+        adopted = Some(child);
+    }
 }
 
 /// Runs a server with the examples until it is told to stop.
@@ -63,7 +79,8 @@ pub fn run_demo(config: &Config) -> anyhow::Result<()> {
             }
         };
         let arguments = child_arguments(&settings);
-        let warden = Warden { config, doors: &doors, arguments, told: &mut told };
+        // Its services run in this process and would end with the program.
+        let warden = Warden { config, doors: &doors, arguments, program: None, told: &mut told };
         let deploy = async {
             if is_ready.recv().await.is_some() {
                 demo::deploy(&client).await?;
@@ -73,13 +90,13 @@ pub fn run_demo(config: &Config) -> anyhow::Result<()> {
         };
         let environment = [(ADMIN_TOKEN_VARIABLE, token.as_str())];
         tokio::select! {
-            ended = warden.run_with(&environment) => ended.context("the server ended"),
+            ended = warden.run_with(None, &environment) => ended.map(drop).context("the server ended"),
             failed = deploy => failed,
         }
     })
 }
 
-fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
@@ -137,7 +154,7 @@ impl Greeting {
 
     fn tell(&self, told: &Told, more: Option<&str>) {
         let text = match told {
-            Told::Failed(_) | Told::Lifted(_) => return,
+            Told::Failed(_) | Told::Lifted(_) | Told::Waits | Told::LetGo | Told::TookBack => return,
             Told::Token(token) => {
                 format!("admin token, shown once: {token}\n  export CALLBOARD_TOKEN={token}\n")
             }

@@ -8,7 +8,7 @@ use tests::server::Server;
 const SOURCE: &str = "
 pub fn main(request) {
     if request.query(`fail`) == `yes` {
-        panic!(`on purpose`);
+        panic!(\"on purpose\");
     }
     if request.query(`spin`) == `yes` {
         loop { }
@@ -18,7 +18,7 @@ pub fn main(request) {
 
 pub fn simple(request) {
     if request.query(`twice`) == `yes` {
-        panic!(`once more`);
+        panic!(\"once more\");
     }
     if request.query(`long`) == `yes` {
         loop { }
@@ -98,7 +98,7 @@ async fn a_new_revision_that_fails_is_covered_by_the_good_answers_of_the_one_bef
     server.deploy_with("tv/home", "last_good = \"5m\"\n", SOURCE).await.unwrap();
     let device = Device::of(&server.device);
     device.get("/tv/home?n=1").await;
-    let broken = "pub fn main(request) { panic!(`broken`) }";
+    let broken = "pub fn main(request) { panic!(\"broken\") }";
     server.deploy_with("tv/home", "last_good = \"5m\"\n", broken).await.unwrap();
     let covered = device.get("/tv/home?n=1").await;
     assert_eq!(read(&covered), is(200, "last-good; because=script.failed", "good 1"));

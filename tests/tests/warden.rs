@@ -5,8 +5,10 @@
 
 mod warden {
     pub mod load;
+    pub mod upgrade;
 }
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use api::client::List;
@@ -14,25 +16,42 @@ use rustix::process::Signal;
 use tests::device::Device;
 use tests::server::{Options, Server, runs, signal};
 use tests::wait::until;
+use tokio::sync::RwLock;
 use warden::load::Load;
+use warden::upgrade::{OnDisk, upgrade};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callboard-under-test");
 /// How long anything may take that a loaded machine does.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a machine is made busy.
+const STARVED: Duration = Duration::from_secs(8);
 /// How long it may take until the next process serves; on a quiet machine it is less than one second.
 const REPLACED: Duration = Duration::from_secs(3);
 
-/// A server with a victim that everybody calls, and a culprit that does harm when it is told to.
-async fn server(settings: &[&str]) -> Server {
+/// One of these tests takes the machine's processors away from all others.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
+/// What the servers are told.
+fn options(settings: &[&str]) -> Options {
     let team =
         ["rate=1000000/s", "burst=1000000", "concurrency=2000"].map(|rule| format!("limits.team.{rule}"));
     let settings = team.iter().map(String::as_str).chain(settings.iter().copied());
     let arguments = settings.flat_map(|setting| ["--set", setting]).map(str::to_owned).collect();
-    let server = Server::start_with(PROGRAM, Options { arguments, ..Options::default() });
-    let plenty = "[endpoint.limits]\nrate = \"50000/s\"\nburst = 50_000\nconcurrency = 1_000";
-    server.deploy_with("calm/lake", plenty, "pub fn main(request) { `calm` }").await.unwrap();
+    Options { arguments, ..Options::default() }
+}
+
+/// A server with a victim that everybody calls, and a culprit that does harm when it is told to.
+async fn server(settings: &[&str]) -> Server {
+    let server = Server::start_with(PROGRAM, options(settings));
+    deploy_victim(&server).await;
     deploy_culprit(&server).await;
     server
+}
+
+async fn deploy_victim(server: &Server) {
+    let plenty =
+        "[endpoint.limits]\nrate = \"50000/s\"\nburst = 50_000\nconcurrency = 1_000\ndeadline = \"10s\"";
+    server.deploy_with("calm/lake", plenty, "pub fn main(request) { `calm` }").await.unwrap();
 }
 
 async fn deploy_culprit(server: &Server) {
@@ -144,16 +163,19 @@ async fn device_after(server: &Server, child: u32) -> Device {
 
 #[tokio::test]
 async fn who_aborts_the_process_is_named_and_set_aside() {
+    let _shared = MACHINE.read().await;
     who_does_harm_is_named_and_set_aside("abort", "SIGABRT").await;
 }
 
 #[tokio::test]
 async fn who_hangs_in_native_code_is_named_and_set_aside() {
+    let _shared = MACHINE.read().await;
     who_does_harm_is_named_and_set_aside("hang", "hung").await;
 }
 
 #[tokio::test]
 async fn who_waits_in_native_code_for_ever_is_named() {
+    let _shared = MACHINE.read().await;
     let server = server(&["node.crashes=1"]).await;
     let replaced = harm(&server, "stuck").await;
     let reason = quarantine(&server).await.expect("it is set aside");
@@ -164,6 +186,7 @@ async fn who_waits_in_native_code_for_ever_is_named() {
 
 #[tokio::test]
 async fn a_process_that_ends_by_itself_is_replaced_and_who_ran_is_suspected() {
+    let _shared = MACHINE.read().await;
     let server = server(&[]).await;
     let first = harm(&server, "exit").await;
     assert_eq!(quarantine(&server).await, None, "no suspect is set aside for one death");
@@ -177,6 +200,7 @@ async fn a_process_that_ends_by_itself_is_replaced_and_who_ran_is_suspected() {
 
 #[tokio::test]
 async fn a_process_that_is_killed_again_and_again_is_replaced_and_nobody_is_blamed() {
+    let _shared = MACHINE.read().await;
     let server = server(&[]).await;
     let load = Load::start(&server.device, "/calm/lake", "calm", 200);
     let mut took = Vec::new();
@@ -201,6 +225,7 @@ async fn a_process_that_is_killed_again_and_again_is_replaced_and_nobody_is_blam
 
 #[tokio::test]
 async fn a_process_that_is_stopped_is_replaced() {
+    let _shared = MACHINE.read().await;
     let server = server(&[]).await;
     let child = server.child_pid().expect("a child serves");
     let began = Instant::now();
@@ -210,4 +235,120 @@ async fn a_process_that_is_stopped_is_replaced() {
     println!("stopped: replaced after {:.0?}", began.elapsed());
     assert!(began.elapsed() <= Duration::from_secs(2) + REPLACED);
     assert_eq!(quarantine(&server).await, None);
+}
+
+/// Processes that do nothing but use a processor, until they are dropped.
+struct Busy(Vec<std::process::Child>);
+
+impl Busy {
+    fn start(count: usize) -> Self {
+        let spin = || Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        Self((0..count).map(|_| spin()).collect())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        for process in &mut self.0 {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_gets_no_processor_is_not_taken_for_one_that_hangs() {
+    let _alone = MACHINE.write().await;
+    // It gives way to all others, of which there are many.
+    let program = OnDisk::new();
+    program.replace_with(&format!("exec nice -n 19 {PROGRAM} \"$@\""));
+    let server = program.start(options(&[]));
+    deploy_victim(&server).await;
+    let (child, device) = (server.child_pid().unwrap(), Device::of(&server.device));
+    let busy = Busy::start(4 * std::thread::available_parallelism().unwrap().get());
+    let (began, mut slowest) = (Instant::now(), Duration::ZERO);
+    while began.elapsed() < STARVED {
+        let called = Instant::now();
+        // Late, or too late, but answered.
+        device.get("/calm/lake").await;
+        slowest = slowest.max(called.elapsed());
+    }
+    drop(busy);
+    println!("starved: the slowest call took {slowest:.0?}");
+    assert_eq!(server.child_pid(), Some(child), "the same process serves");
+    assert_eq!(device.get("/calm/lake").await.body, "calm");
+}
+
+/// How often the victim is called in a second while a server is upgraded.
+const BUSY: u32 = 1_000;
+
+#[tokio::test]
+async fn an_upgrade_costs_no_call() {
+    let _shared = MACHINE.read().await;
+    let program = OnDisk::new();
+    let server = program.start(options(&[]));
+    deploy_victim(&server).await;
+    for n in 0..20 {
+        server.deploy(&format!("cold/s{n}"), "pub fn main(request) { `cold` }").await.unwrap();
+    }
+    let load = Load::start(&server.device, "/calm/lake", "calm", BUSY);
+    load.goes_on(500).await;
+    for round in 1..=2 {
+        let child = server.child_pid().unwrap();
+        program.replace_with_the_same();
+        let began = Instant::now();
+        let said = upgrade(&server).await;
+        println!("upgrade {round} took {:.0?}: {}", began.elapsed(), String::from_utf8_lossy(&said.stdout));
+        assert!(said.status.success(), "{said:?}");
+        assert!(!runs(child), "the old process has ended");
+        let is_new = |pid: u32| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap() == program.path();
+        assert!(is_new(server.child_pid().unwrap()), "the new program serves");
+        // It goes over when it has answered.
+        until("the warden is the new program", PATIENCE, async || is_new(server.pid()).then_some(())).await;
+        let name = format!("cold/s{round}");
+        server.deploy(&name, "pub fn main(request) { `warm` }").await.unwrap();
+        assert_eq!(Device::of(&server.device).get(&format!("/{name}")).await.body, "warm");
+    }
+    assert_eq!(Device::of(&server.device).get("/cold/s19").await.body, "cold");
+    let tally = load.end().await;
+    println!("the victim: {tally:?}");
+    assert_eq!((tally.refused, tally.failed), (0, 0), "{tally:?}");
+
+    // The warden that took over watches its child as the one before did.
+    let child = server.child_pid().unwrap();
+    signal(child, Signal::KILL);
+    assert_eq!(device_after(&server, child).await.get("/calm/lake").await.body, "calm");
+}
+
+#[tokio::test]
+async fn a_program_that_fails_changes_nothing_and_the_command_says_why() {
+    let _shared = MACHINE.read().await;
+    let program = OnDisk::new();
+    let server = program.start(options(&[]));
+    deploy_victim(&server).await;
+    let load = Load::start(&server.device, "/calm/lake", "calm", 200);
+    let child = server.child_pid().unwrap();
+    let ends = |why: &str| format!("echo waits; read begin; echo 'failed {why}'; exit 1");
+    for (script, why) in [
+        ("exit 7", "does not start: it ended (exit status: 7)"),
+        ("echo failed nobody knows me; exit 1", "does not start: nobody knows me"),
+        // Until here the old one still had its store; now it has let go of it.
+        (&ends("the store is too old"), "does not serve: the store is too old"),
+    ] {
+        program.replace_with(script);
+        let said = upgrade(&server).await;
+        let told = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert_eq!(said.status.code(), Some(1), "{told}");
+        assert!(told.contains(why) && told.contains("goes on as it was"), "{told}");
+        assert_eq!(server.child_pid(), Some(child), "the same process serves");
+        server.deploy("new/one", "pub fn main(request) { `stored` }").await.unwrap();
+        assert_eq!(Device::of(&server.device).get("/new/one").await.body, "stored");
+    }
+    let tally = load.end().await;
+    assert_eq!((tally.refused, tally.failed), (0, 0), "{tally:?}");
+
+    program.replace_with_the_same();
+    let said = upgrade(&server).await;
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(Device::of(&server.device).get("/new/one").await.body, "stored");
 }

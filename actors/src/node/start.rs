@@ -76,7 +76,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         move || Journal::open(&path)
     });
     let opened = opened.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    let (journal, replayed) = opened.map_err(|source| StartError::Journal { path, source })?;
+    let (journal, replayed) = opened.map_err(|source| StartError::Journal { path: path.clone(), source })?;
     if replayed.damaged > 0 {
         Event::JournalDamaged { lines: replayed.damaged }.tell();
     }
@@ -138,7 +138,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         Left { cursor, whole, cold: (!is_known).then_some(config.broken_percent) },
         (config.poll, config.sweep),
     );
-    let node = Node { shared, store, controller, supervisor, storage: storage.start() };
+    let node = Node { shared, store, controller, supervisor, storage: storage.start(), journal: path };
     SlowLanes::start(&node, config.slow_threads);
     let (shared, store) = (Arc::clone(node.shared()), Arc::clone(node.store()));
     Keeper::new(shared, store, node.controller().clone(), node.supervisor().clone(), config.rules).start();

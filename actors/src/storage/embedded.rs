@@ -5,6 +5,7 @@
 //! Not here: anything that a second node could see. redb's types stay in this module.
 
 mod file;
+mod holding;
 mod kept;
 mod scripts;
 mod shared;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use quotas::scope::{RevisionNumber, ScriptId};
 
 use self::file::{File, Step};
+use self::holding::Holding;
 pub(super) use self::kept::Keep;
 use super::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
@@ -33,7 +35,7 @@ const FEED_MAX: usize = 4096;
 /// The embedded store. Its clones share the file; it closes with the last of them.
 #[derive(Clone)]
 pub struct Embedded {
-    file: Arc<File>,
+    file: Arc<Holding>,
     feed: Arc<Mutex<Feed>>,
     /// Those who use this process's store, and until when each is known: two nodes in a test, one in life.
     nodes: Arc<Mutex<BTreeMap<String, (NodeRow, Instant)>>>,
@@ -52,9 +54,7 @@ impl Embedded {
     /// Opens the store in this directory, and makes both where there are none. A second process is refused
     /// with [`StoreError::Locked`].
     pub async fn open(directory: &Path) -> Result<Self, StoreError> {
-        let directory = directory.to_owned();
-        let opened = tokio::task::spawn_blocking(move || File::open(&directory)).await;
-        let file = opened.unwrap_or_else(|error| Err(StoreError::unavailable(error)))?;
+        let file = Holding::open(directory.to_owned()).await?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let count = u64::try_from(since.as_millis()).unwrap_or(0).max(1);
         let feed = Feed { count, last: VecDeque::new() };
@@ -86,7 +86,7 @@ impl Embedded {
         &self,
         work: impl FnOnce(&File) -> Step<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let file = Arc::clone(&self.file);
+        let file = self.file.get()?;
         match tokio::task::spawn_blocking(move || work(&file)).await {
             Ok(done) => done.map_err(StoreError::from),
             Err(error) => Err(StoreError::unavailable(error)),
@@ -286,6 +286,15 @@ impl Store for Embedded {
         let mut known = self.known();
         known.retain(|_, (_, until)| *until > now);
         Ok(known.values().map(|(node, _)| node.clone()).collect())
+    }
+
+    async fn let_go(&self) -> Result<(), StoreError> {
+        let _turn = self.writing.lock().await;
+        self.file.let_go().await
+    }
+
+    async fn take_back(&self) -> Result<(), StoreError> {
+        self.file.take_back().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -251,6 +251,16 @@ impl Store for Mirror {
         self.store.ping().await
     }
 
+    async fn let_go(&self) -> Result<(), StoreError> {
+        self.store.let_go().await?;
+        self.local.let_go().await
+    }
+
+    async fn take_back(&self) -> Result<(), StoreError> {
+        self.local.take_back().await?;
+        self.store.take_back().await
+    }
+
     async fn kept(&self) -> Option<Kept> {
         let (heads, at_ms) = tokio::join!(self.local.heads(), self.local.kept_at());
         let heads = heads.ok().filter(|heads| !heads.is_empty())?;

@@ -153,6 +153,17 @@ pub trait Store: Send + Sync {
     /// The nodes that made themselves known lately.
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError>;
 
+    /// Lets go of what only one process at a time can have, so that the next one can: from now on what needs it fails
+    /// as unavailable. When this has returned, all that was acknowledged is where the next one finds it.
+    async fn let_go(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Takes it back, when there is no next process after all.
+    async fn take_back(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 

@@ -71,6 +71,10 @@ pub(super) enum Colour {
     Never,
 }
 
+const UPGRADE: &str = "\
+Put the new program where the old one is, and run this as the user that the server runs as, with the same data
+directory. Calls and connections are not broken off. Where the new one does not serve, the old one goes on.";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -109,6 +113,9 @@ pub enum Command {
     Whoami(ServerArguments),
     /// Show the configuration and where each value came from
     Config(ServeArguments),
+    /// Have the server go over to the program that is on the disk now
+    #[command(after_help = UPGRADE)]
+    Upgrade(ServeArguments),
     /// Look after the store
     Store(StoreArguments),
     /// Compile one bundle from standard input

@@ -9,6 +9,7 @@ use super::out::Out;
 use super::person::clean;
 use super::{copy, entry};
 use crate::config::{Config, Flag, Sources, StoreConfig};
+use crate::process::warden::control;
 
 /// The variable that holds the token.
 pub(super) const TOKEN_VARIABLE: &str = "CALLBOARD_TOKEN";
@@ -111,6 +112,25 @@ pub(super) fn warm(arguments: &ServeArguments, out: &Out) -> Result<Exit, Failur
         true => Ok(Exit::Done),
         false => Err(Failure::failed("more scripts have no unit than `node.broken_percent` bears")),
     }
+}
+
+/// `upgrade`
+pub(super) async fn upgrade(arguments: &ServeArguments, out: &Out) -> Result<Exit, Failure> {
+    let config = arguments.load()?;
+    let asked = control::ask(&config.data).await;
+    let answer = asked.map_err(|error| Failure {
+        exit: Exit::Unreachable,
+        message: format!("no server with its data in {} answers: {error}", config.data.display()),
+        problem: None,
+    })?;
+    if !answer.done {
+        return Err(Failure::failed(format_args!(
+            "not upgraded, the server goes on as it was: {}",
+            answer.message
+        )));
+    }
+    out.result("upgrade", &json!({ "message": answer.message }), |_| clean(&answer.message));
+    Ok(Exit::Done)
 }
 
 /// `store`

@@ -43,13 +43,20 @@ pub struct DeviceDoor {
     node: Node,
     config: Arc<Config>,
     closing: Closing,
+    places: Arc<Places>,
     threads: Arc<AtomicUsize>,
 }
 
 impl DeviceDoor {
     /// A door for this node.
     pub fn new(node: Node, config: Arc<Config>, closing: Closing) -> Self {
-        Self { node, config, closing, threads: Arc::default() }
+        let places = Places::new(config.timeouts.connections_per_address, config.timeouts.connections);
+        Self { node, config, closing, places, threads: Arc::default() }
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> u32 {
+        self.places.taken()
     }
 }
 
@@ -67,7 +74,7 @@ struct Thread {
 pub fn serve(socket: TcpListener, door: &DeviceDoor) -> io::Result<Server> {
     let timeouts = door.config.timeouts.clone();
     let drain = timeouts.drain.as_secs().max(1);
-    let places = Places::new(timeouts.connections_per_address, timeouts.connections);
+    let places = Arc::clone(&door.places);
     let door = door.clone();
     let workers = door.config.node.workers;
     let server: ServerBuilder = Server::build().workers(workers).shutdown_timeout(drain).disable_signals();

@@ -7,6 +7,7 @@
 //! (`actors`).
 
 mod body;
+mod changes;
 mod endpoints;
 mod frame;
 pub mod hosts;
@@ -30,6 +31,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use actors::node::Node;
 use serde::Serialize;
 
+pub use self::changes::Changes;
 use self::frame::{authenticate, frame};
 pub(crate) use self::server::VERSION;
 use self::uploads::Uploads;
@@ -52,13 +54,16 @@ pub struct AdminDoor {
     pub fleet: Arc<FleetTokens>,
     /// Since when the process runs.
     pub started: api::Time,
+    /// Whether it lets changes through.
+    pub changes: Changes,
     uploads: Arc<Uploads>,
 }
 
 impl AdminDoor {
     /// The door of a node that starts now.
     pub fn new(node: Node, config: Arc<Config>, tokens: Arc<Tokens>, fleet: Arc<FleetTokens>) -> Self {
-        Self { node, config, tokens, fleet, started: api::time_now(), uploads: Uploads::new() }
+        let (started, changes) = (api::time_now(), Changes::default());
+        Self { node, config, tokens, fleet, started, changes, uploads: Uploads::new() }
     }
 }
 

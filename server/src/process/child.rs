@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use actors::error::StoreError;
 use actors::fleet::Alone;
 use actors::flight::FlightBoard;
-use actors::node::{Aftermath, Node, NodeConfig};
+use actors::node::{Aftermath, InMemory, Node, NodeConfig};
 use actors::storage::{CqlConfig, Embedded, Mirror, Scylla, Store};
 use runtime::codec::SigningKeys;
 use runtime::compile_child::{Compiler, CompilerConfig};
@@ -27,7 +27,7 @@ use crate::http::auth::Tokens;
 use crate::http::device::DeviceDoor;
 use crate::http::fleet::{FleetTokens, HttpPeers};
 use crate::http::guard::Closing;
-use crate::http::manage::{AdminDoor, VERSION};
+use crate::http::manage::{AdminDoor, Changes, VERSION};
 use crate::http::{admin, device};
 
 /// The argument that makes this program compile one bundle.
@@ -36,6 +36,12 @@ const COMPILE: &str = "compile-child";
 const CONNECT_WAIT: Duration = Duration::from_millis(400);
 /// How long connections without a call have to be let go.
 const LET_GO: Duration = Duration::from_secs(2);
+/// How long the process before this one may take to let go of the store.
+const HANDED_WAIT: Duration = Duration::from_secs(40);
+/// How long changes that are under way may take when the store is handed over.
+const CHANGES_WAIT: Duration = Duration::from_secs(15);
+/// How long connections that were just taken may be on their way to a thread.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
 /// How often is looked whether calls are alive.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -66,7 +72,10 @@ struct Warden {
 async fn serve(config: Config, doors: Doors, warden: Warden) -> anyhow::Result<()> {
     let Warden { flight, brief, mut orders } = warden;
     let config = Arc::new(config);
-    let store = open(&config).await?;
+    let store = match brief.takes_over {
+        true => open_after(&config).await?,
+        false => open(&config).await.map_err(coded)?,
+    };
     let older = config.older_keys.keys()?;
     let fleet = Arc::new(FleetTokens::of(&config.signing.key()?, &older));
     let bound = doors.admin.local_addr()?;
@@ -92,6 +101,7 @@ async fn serve(config: Config, doors: Doors, warden: Warden) -> anyhow::Result<(
         async move { tokens.follow().await }
     });
     let admin_door = AdminDoor::new(node.clone(), config.clone(), tokens, fleet);
+    let mut hand_over = HandOver { node: node.clone(), changes: admin_door.changes.clone(), kept: None };
     let (device_closing, admin_closing) = (Closing::default(), Closing::default());
     let admin = admin::serve(doors.admin, admin_door, &config, admin_closing.clone())?;
     let device_door = DeviceDoor::new(node.clone(), config.clone(), device_closing.clone());
@@ -103,19 +113,90 @@ async fn serve(config: Config, doors: Doors, warden: Warden) -> anyhow::Result<(
     Told::Ready.tell()?;
 
     let mut stop = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = stop.recv() => {}
-        () = orphaned(&mut orders) => {}
-    }
-    node.drain().await;
-    device_closing.begin();
-    let left = calls_ended(&node, config.timeouts.drain).await;
+    let leave = tokio::select! {
+        _ = stop.recv() => Leave::Stop,
+        leave = hand_over.until_the_end(&mut orders) => leave?,
+    };
+    let left = match leave {
+        Leave::Stop => {
+            node.drain().await;
+            device_closing.begin();
+            calls_ended(&node, config.timeouts.drain).await
+        }
+        Leave::Retire => {
+            node.follow_next();
+            device_closing.begin();
+            admin_closing.begin();
+            tokio::join!(device_handle.pause(), admin_handle.pause());
+            connections_ended(&device_door, config.timeouts.drain).await
+        }
+    };
     // Dropping the wait takes nothing back: the doors shut all the same.
     let _ = tokio::time::timeout(left.max(LET_GO), device_handle.stop(true)).await;
     // Until here it answered that the node is about to stop.
     admin_closing.begin();
     let _ = tokio::time::timeout(LET_GO, admin_handle.stop(true)).await;
     Ok(())
+}
+
+/// Why a child ends.
+enum Leave {
+    /// It was told to stop, or the warden is gone.
+    Stop,
+    /// The next one serves.
+    Retire,
+}
+
+/// What changes hands between this process and the next one.
+struct HandOver {
+    node: Node,
+    changes: Changes,
+    /// There while the store is not ours.
+    kept: Option<InMemory>,
+}
+
+impl HandOver {
+    /// Follows orders until one of them ends this process.
+    async fn until_the_end(&mut self, orders: &mut UnboundedReceiver<Order>) -> anyhow::Result<Leave> {
+        // The warden keeps our standard input open as long as it lives.
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Begin(_) => {}
+                Order::Retire => return Ok(Leave::Retire),
+                Order::LetGo => match self.let_go().await {
+                    Ok(()) => Told::LetGo.tell()?,
+                    Err(why) => Told::Failed(format!("{why:#}")).tell()?,
+                },
+                Order::TakeBack => {
+                    self.node.take_back().await?;
+                    self.kept = None;
+                    self.changes.open();
+                    Told::TookBack.tell()?;
+                }
+            }
+        }
+        Ok(Leave::Stop)
+    }
+
+    async fn let_go(&mut self) -> anyhow::Result<()> {
+        if !self.changes.close(CHANGES_WAIT).await {
+            anyhow::bail!("changes are under way and do not come to an end");
+        }
+        let kept = self.node.let_go().await?;
+        tracing::info!(units = kept.len(), "the store is handed over");
+        self.kept = Some(kept);
+        Ok(())
+    }
+}
+
+/// Waits until no connection of a device is left, or all of this time is over; answers how much of it is left.
+async fn connections_ended(door: &DeviceDoor, drain: Duration) -> Duration {
+    let until = Instant::now() + drain;
+    tokio::time::sleep(ON_THE_WAY.min(drain)).await;
+    while door.connections() > 0 && Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+    }
+    until.saturating_duration_since(Instant::now())
 }
 
 /// Waits until no call is alive, or all of this time is over; answers how much of it is left. The door stays open
@@ -126,11 +207,6 @@ async fn calls_ended(node: &Node, drain: Duration) -> Duration {
         tokio::time::sleep(LOOK).await;
     }
     until.saturating_duration_since(Instant::now())
-}
-
-/// Ends when the warden is gone: it keeps our standard input open as long as it lives.
-async fn orphaned(orders: &mut UnboundedReceiver<Order>) {
-    while orders.recv().await.is_some() {}
 }
 
 /// The node's name: in a fleet one that no other has on the same machine, unless somebody chose it.
@@ -157,10 +233,22 @@ fn admin_url(config: &Config, bound: SocketAddr) -> String {
     }
 }
 
-async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+async fn open(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
     match &config.store {
-        StoreConfig::Embedded => open_shared(config).await,
-        StoreConfig::Cql(cql) => mirrored(cql, &config.data).await.map_err(coded),
+        StoreConfig::Embedded => Embedded::open(&config.data).await.map(|store| Arc::new(store) as _),
+        StoreConfig::Cql(cql) => mirrored(cql, &config.data).await,
+    }
+}
+
+/// Opens the store when the process before this one has let go of it.
+async fn open_after(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    Told::Waits.tell()?;
+    let until = Instant::now() + HANDED_WAIT;
+    loop {
+        match open(config).await {
+            Err(StoreError::Locked { .. }) if Instant::now() < until => tokio::time::sleep(LOOK).await,
+            opened => return opened.map_err(coded),
+        }
     }
 }
 

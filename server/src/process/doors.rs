@@ -41,11 +41,8 @@ impl Doors {
     ///
     /// # Errors
     /// There are none: the process was not started by a warden.
-    // The one unsafe call of this program: descriptors are numbers until somebody vouches for them.
-    #[allow(unsafe_code)]
     pub fn inherited() -> io::Result<(Self, OwnedFd)> {
-        // SAFETY: called first in the child's life, before anything here owns a descriptor above 2.
-        unsafe { command_fds::inherited::init_inherited_fds() }.map_err(io::Error::other)?;
+        inherit()?;
         let doors = Self { device: take(DEVICE_FD)?.into(), admin: take(ADMIN_FD)?.into() };
         Ok((doors, take(BOARD_FD)?))
     }
@@ -82,7 +79,17 @@ fn bind(name: &str, address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-fn take(number: i32) -> io::Result<OwnedFd> {
+/// From now on the descriptors that this process was started with can be taken by their numbers.
+// Descriptors are numbers until somebody vouches for them.
+#[allow(unsafe_code)]
+pub(super) fn inherit() -> io::Result<()> {
+    // SAFETY: called first in the life of a child, or of a warden's new program, before anything here owns a
+    // descriptor above 2.
+    unsafe { command_fds::inherited::init_inherited_fds() }.map_err(io::Error::other)
+}
+
+/// Takes one of them.
+pub(super) fn take(number: i32) -> io::Result<OwnedFd> {
     command_fds::inherited::take_fd_ownership(number)
         .map_err(|error| io::Error::other(format!("a descriptor was not handed over: {error}")))
 }

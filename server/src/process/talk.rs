@@ -22,6 +22,12 @@ pub enum Told {
     Failed(String),
     /// An operator vouches for this endpoint.
     Lifted(EndpointId),
+    /// It could start, and waits for the store of the one before it.
+    Waits,
+    /// It has let go of the store.
+    LetGo,
+    /// It has the store again.
+    TookBack,
 }
 
 impl Told {
@@ -32,12 +38,18 @@ impl Told {
             Self::Token(token) => format!("token {token}"),
             Self::Failed(why) => format!("failed {}", why.replace('\n', " ")),
             Self::Lifted(endpoint) => format!("lifted {endpoint}"),
+            Self::Waits => "waits".to_owned(),
+            Self::LetGo => "let-go".to_owned(),
+            Self::TookBack => "took-back".to_owned(),
         }
     }
 
     pub(super) fn parse(line: &str) -> Option<Self> {
         match line.split_once(' ') {
             None if line == "ready" => Some(Self::Ready),
+            None if line == "waits" => Some(Self::Waits),
+            None if line == "let-go" => Some(Self::LetGo),
+            None if line == "took-back" => Some(Self::TookBack),
             Some(("token", token)) => Some(Self::Token(token.to_owned())),
             Some(("failed", why)) => Some(Self::Failed(why.to_owned())),
             Some(("lifted", endpoint)) => EndpointId::parse(endpoint).ok().map(Self::Lifted),
@@ -62,6 +74,12 @@ impl Told {
 pub enum Order {
     /// Start, and know this.
     Begin(Brief),
+    /// Let go of the store, and go on serving devices from memory.
+    LetGo,
+    /// Take it back: there is no next process after all.
+    TakeBack,
+    /// The next process serves: finish what you have, and end.
+    Retire,
 }
 
 /// What a child is to know of those before it.
@@ -71,6 +89,9 @@ pub struct Brief {
     pub deaths: Vec<DeathLine>,
     /// What is not to run.
     pub set_aside: Vec<AsideLine>,
+    /// Another process serves and will let go of the store.
+    #[serde(default)]
+    pub takes_over: bool,
 }
 
 /// A death, as it crosses.
@@ -164,6 +185,9 @@ mod tests {
             Told::Token("cb_abc".to_owned()),
             Told::Failed("no store".to_owned()),
             Told::Lifted(EndpointId::parse("tv/home/home").unwrap()),
+            Told::Waits,
+            Told::LetGo,
+            Told::TookBack,
         ] {
             assert_eq!(Told::parse(&told.line()), Some(told));
         }
@@ -186,7 +210,7 @@ mod tests {
             DeathLine { what: "SIGSEGV".to_owned(), culprit: Some(("tv/home/home".to_owned(), 7)) },
             DeathLine { what: "killed".to_owned(), culprit: None },
         ];
-        let order = Order::Begin(Brief { deaths, set_aside });
+        let order = Order::Begin(Brief { deaths, set_aside, takes_over: true });
         let line = order.line();
         assert_eq!(line.matches('\n').count(), 1);
         assert_eq!(Order::parse(&line), Some(order));

@@ -7,12 +7,15 @@
 
 mod autopsy;
 mod book;
+pub mod control;
 mod generation;
 mod hang;
 mod threads;
+mod upgrade;
 
 use std::ffi::OsString;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -23,8 +26,11 @@ use tokio::time::MissedTickBehavior;
 
 use self::autopsy::{End, autopsy};
 use self::book::Book;
+use self::control::{Control, Request};
+pub use self::generation::Handed;
 use self::generation::{Generation, Happened};
 use self::hang::{LOOK, Watch};
+pub use self::upgrade::on_disk;
 use super::doors::Doors;
 use super::talk::{Order, Told};
 use crate::config::Config;
@@ -44,6 +50,8 @@ const SETTLED: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// This program as it runs, whatever has become of its file.
 const MYSELF: &str = "/proc/self/exe";
+/// The variable by which a warden that becomes another program tells it what it has; it is for no child.
+pub const HANDED: &str = "WARDEN_HANDED";
 
 /// How children are started.
 pub struct Warden<'a> {
@@ -53,6 +61,8 @@ pub struct Warden<'a> {
     pub doors: &'a Doors,
     /// The child's arguments.
     pub arguments: Vec<OsString>,
+    /// The file to upgrade from; nothing where that is not possible.
+    pub program: Option<PathBuf>,
     /// Called for what a child tells.
     pub told: &'a mut dyn FnMut(Told),
 }
@@ -60,6 +70,15 @@ pub struct Warden<'a> {
 enum Ended {
     Stopped,
     Died(End),
+    Asked(Request),
+}
+
+/// What a warden has besides its child.
+struct Desk {
+    stop: Stop,
+    book: Book,
+    control: Control,
+    served: bool,
 }
 
 /// The signals that tell a warden to stop.
@@ -78,35 +97,60 @@ impl Stop {
 }
 
 impl Warden<'_> {
-    /// Keeps a child serving until it is told to stop.
+    /// Keeps a child serving until it is told to stop, or until one of the program on the disk serves: then that
+    /// is what this returns, for the warden to become that program, too. `adopted` serves already.
     ///
     /// # Errors
     /// No child can be started, or the first one ended before it served.
-    pub async fn run(self) -> io::Result<()> {
-        self.run_with(&[]).await
+    pub async fn run(self, adopted: Option<Handed>) -> io::Result<Option<Handed>> {
+        self.run_with(adopted, &[]).await
     }
 
     /// The same, with variables that only the child is given.
     ///
     /// # Errors
     /// As [`Warden::run`].
-    pub async fn run_with(mut self, environment: &[(&str, &str)]) -> io::Result<()> {
-        let mut stop =
+    pub async fn run_with(
+        mut self,
+        adopted: Option<Handed>,
+        environment: &[(&str, &str)],
+    ) -> io::Result<Option<Handed>> {
+        let stop =
             Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
-        let mut book = Book::open(&self.config.data, self.config.node.crashes);
-        let (mut in_a_row, mut served) = (0, false);
+        let book = Book::open(&self.config.data, self.config.node.crashes);
+        let mut desk = Desk { stop, book, control: Control::closed(), served: adopted.is_some() };
+        let (mut in_a_row, mut next) = (0, adopted.map(Generation::adopt).transpose()?);
+        if next.is_some() {
+            self.listen(&mut desk);
+        }
         loop {
-            let mut child = Generation::start(self.command(environment), self.doors)?;
-            child.order(&Order::Begin(book.brief(now_ms()))).await;
-            let ended = self.watch(&mut child, &mut stop, &mut book, &mut served).await?;
-            let Ended::Died(end) = ended else { return Ok(()) };
-            if !served {
+            let mut child = match next.take() {
+                Some(child) => child,
+                None => {
+                    let mut child =
+                        Generation::start(self.command(MYSELF.as_ref(), environment), self.doors)?;
+                    child.order(&Order::Begin(desk.book.brief(now_ms()))).await;
+                    child
+                }
+            };
+            let end = match self.watch(&mut child, &mut desk).await? {
+                Ended::Stopped => return Ok(None),
+                Ended::Died(end) => end,
+                Ended::Asked(request) => match self.replace(child, &mut desk, environment, request).await {
+                    Ok(replaced) => return replaced.hand_on().map(Some),
+                    Err(goes_on) => {
+                        next = Some(goes_on);
+                        continue;
+                    }
+                },
+            };
+            if !desk.served {
                 return Err(io::Error::other(match end {
                     End::Exit(status) => format!("the server could not start ({status})"),
                     End::Hung(..) => "the server could not start: it hung".to_owned(),
                 }));
             }
-            let said = book.take(&autopsy(end, &child.remains()), now_ms());
+            let said = desk.book.take(&autopsy(end, &child.remains()), now_ms());
             in_a_row = if child.began.elapsed() > SETTLED { 0 } else { in_a_row };
             let pause = pause(in_a_row, u64::from(child.began.elapsed().subsec_nanos()));
             in_a_row += 1;
@@ -117,29 +161,60 @@ impl Warden<'_> {
             );
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = stop.told() => return Ok(()),
+                () = desk.stop.told() => return Ok(None),
             }
         }
     }
 
-    fn command(&self, environment: &[(&str, &str)]) -> Command {
+    /// Has a child of the program on the disk take over; otherwise the old one goes on.
+    async fn replace(
+        &mut self,
+        mut old: Generation,
+        desk: &mut Desk,
+        environment: &[(&str, &str)],
+        request: Request,
+    ) -> Result<Generation, Generation> {
+        let Some(program) = self.program.clone() else { return Err(old) };
+        let began = Instant::now();
+        let command = self.command(&program, environment);
+        match self.upgrade(&mut old, &mut desk.book, command, &program).await {
+            Ok(mut next) => {
+                self.retire(old, &mut next, &mut desk.book).await;
+                let took = began.elapsed();
+                tracing::info!(program = %program.display(), pid = next.pid(), ?took, "upgraded");
+                let message =
+                    format!("{} serves, as process {}, after {took:.1?}", program.display(), next.pid());
+                request.answer(true, message).await;
+                Ok(next)
+            }
+            Err(why) => {
+                tracing::error!(why, "not upgraded");
+                request.answer(false, why).await;
+                Err(old)
+            }
+        }
+    }
+
+    /// Lets itself be told to upgrade, where it can be.
+    fn listen(&self, desk: &mut Desk) {
+        if self.program.is_some() {
+            desk.control.open(&self.config.data);
+        }
+    }
+
+    fn command(&self, program: &Path, environment: &[(&str, &str)]) -> Command {
         let memory = self.config.limits.ceiling.allowance.memory.get();
         let stack = memory.saturating_mul(STACK_PER_BYTE).max(LEAST_STACK);
-        let mut command = Command::new(MYSELF);
+        let mut command = Command::new(program);
         command
             .args(&self.arguments)
+            .env_remove(HANDED)
             .env("RUST_MIN_STACK", stack.to_string())
             .envs(environment.iter().copied());
         command
     }
 
-    async fn watch(
-        &mut self,
-        child: &mut Generation,
-        stop: &mut Stop,
-        book: &mut Book,
-        served: &mut bool,
-    ) -> io::Result<Ended> {
+    async fn watch(&mut self, child: &mut Generation, desk: &mut Desk) -> io::Result<Ended> {
         let mut watch = Watch::default();
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -147,8 +222,11 @@ impl Warden<'_> {
             tokio::select! {
                 happened = child.happens() => match happened? {
                     Happened::Told(told) => {
-                        *served |= told == Told::Ready;
-                        self.hear(told, book);
+                        if told == Told::Ready {
+                            desk.served = true;
+                            self.listen(desk);
+                        }
+                        self.hear(told, &mut desk.book);
                     }
                     Happened::Ended(status) => return Ok(Ended::Died(End::Exit(status))),
                 },
@@ -158,7 +236,8 @@ impl Warden<'_> {
                     child.ended().await?;
                     return Ok(Ended::Died(end));
                 },
-                () = stop.told() => return self.stop(child).await,
+                request = desk.control.next() => return Ok(Ended::Asked(request)),
+                () = desk.stop.told() => return self.stop(child).await,
             }
         }
     }
@@ -168,7 +247,7 @@ impl Warden<'_> {
         match &told {
             Told::Ready => book.told(),
             Told::Lifted(endpoint) => book.lift(endpoint),
-            Told::Failed(_) | Told::Token(_) => {}
+            _ => {}
         }
         (self.told)(told);
     }

@@ -56,7 +56,7 @@ pub(super) async fn frame(
     Ok(response)
 }
 
-/// Everything below `/v1`: a token, but for what is open.
+/// Everything below `/v1`: a token, but for what is open; and no change while the node is handed over.
 pub(super) async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -74,7 +74,17 @@ pub(super) async fn authenticate(
             }
         }
     }
-    Ok(next.call(request).await?.map_into_boxed_body())
+    let changes = request.app_data::<Door>().map(|door| door.changes.clone());
+    let change = match changes {
+        Some(changes) if !request.method().is_safe() => match changes.begin() {
+            Ok(change) => Some(change),
+            Err(problem) => return Ok(request.into_response(respond(*problem))),
+        },
+        _ => None,
+    };
+    let answer = next.call(request).await?.map_into_boxed_body();
+    drop(change);
+    Ok(answer)
 }
 
 async fn caller(request: &ServiceRequest) -> Result<Caller, Box<Problem>> {

@@ -124,7 +124,7 @@ impl Book {
             .collect();
         // An endpoint has one quarantine: of two revisions the later one's.
         set_aside.sort_by_key(|line| line.since_ms);
-        Brief { deaths: self.deaths.clone(), set_aside }
+        Brief { deaths: self.deaths.clone(), set_aside, takes_over: false }
     }
 
     /// A child serves that was told all of it.

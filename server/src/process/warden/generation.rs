@@ -4,6 +4,7 @@
 //! Not here: when one is started or ended (`warden`).
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -33,9 +34,7 @@ pub enum Happened {
 /// A child.
 #[derive(Debug)]
 pub struct Generation {
-    pid: Pid,
-    /// Comes when a child has ended, this one or another.
-    some_ended: tokio::signal::unix::Signal,
+    process: Process,
     /// Held open as long as we live: its end tells the child that we are gone.
     orders: pipe::Sender,
     told: Lines<BufReader<pipe::Receiver>>,
@@ -44,7 +43,29 @@ pub struct Generation {
     /// When it was started.
     pub began: Instant,
     killed_for_memory: Option<u64>,
+}
+
+/// The process itself, which ends with this.
+#[derive(Debug)]
+struct Process {
+    pid: Pid,
+    /// Comes when a child has ended, this one or another.
+    some_ended: tokio::signal::unix::Signal,
     ended: Option<ExitStatus>,
+    is_ours: bool,
+}
+
+/// What is left of a handle when the warden becomes another program: the child goes on.
+#[derive(Debug)]
+pub struct Handed {
+    /// The child's number.
+    pub pid: i32,
+    /// Where it takes orders.
+    pub orders: OwnedFd,
+    /// Where it tells.
+    pub told: OwnedFd,
+    /// Its flight board.
+    pub board: OwnedFd,
 }
 
 impl Generation {
@@ -65,21 +86,51 @@ impl Generation {
         let child = command.spawn()?;
         let pid = Pid::from_child(&child);
         Ok(Self {
-            pid,
-            some_ended,
+            process: Process { pid, some_ended, ended: None, is_ours: true },
             orders: pipe::Sender::from_owned_fd(orders.into())?,
             told: BufReader::new(pipe::Receiver::from_owned_fd(told.into())?).lines(),
             told_all: false,
             board,
             began: Instant::now(),
             killed_for_memory,
-            ended: None,
+        })
+    }
+
+    /// The handle of a child that this process started when it was another program.
+    ///
+    /// # Errors
+    /// What was handed on is not that.
+    pub fn adopt(handed: Handed) -> io::Result<Self> {
+        let pid = Pid::from_raw(handed.pid).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self {
+            process: Process { pid, some_ended: signal(SignalKind::child())?, ended: None, is_ours: true },
+            orders: pipe::Sender::from_owned_fd(handed.orders)?,
+            told: BufReader::new(pipe::Receiver::from_owned_fd(handed.told)?).lines(),
+            told_all: false,
+            board: Arc::new(FlightBoard::of(handed.board)?),
+            began: Instant::now(),
+            killed_for_memory: threads::out_of_memory(),
+        })
+    }
+
+    /// Gives up the handle without ending the child.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn hand_on(mut self) -> io::Result<Handed> {
+        let board = self.board.descriptor()?;
+        self.process.is_ours = false;
+        Ok(Handed {
+            pid: self.pid(),
+            orders: self.orders.into_nonblocking_fd()?,
+            told: self.told.into_inner().into_inner().into_nonblocking_fd()?,
+            board,
         })
     }
 
     /// Its number.
     pub fn pid(&self) -> i32 {
-        self.pid.as_raw_nonzero().get()
+        self.process.pid.as_raw_nonzero().get()
     }
 
     /// Its board.
@@ -97,11 +148,11 @@ impl Generation {
     /// # Errors
     /// The system does not know it.
     pub async fn happens(&mut self) -> io::Result<Happened> {
-        let Self { pid, some_ended, told, told_all, ended, .. } = self;
+        let Self { process, told, told_all, .. } = self;
         tokio::select! {
             biased;
             told = next(told, told_all) => Ok(Happened::Told(told)),
-            status = wait(*pid, some_ended, ended) => Ok(Happened::Ended(status?)),
+            status = process.wait() => Ok(Happened::Ended(status?)),
         }
     }
 
@@ -110,15 +161,12 @@ impl Generation {
     /// # Errors
     /// The system does not know it.
     pub async fn ended(&mut self) -> io::Result<ExitStatus> {
-        wait(self.pid, &mut self.some_ended, &mut self.ended).await
+        self.process.wait().await
     }
 
     /// Sends it a signal. One that is gone does not get it.
     pub fn signal(&self, signal: Signal) {
-        if self.ended.is_none() {
-            // Its number is its own until it was waited for.
-            let _ = kill_process(self.pid, signal);
-        }
+        self.process.signal(signal);
     }
 
     /// What it left behind.
@@ -150,26 +198,31 @@ async fn next(lines: &mut Lines<BufReader<pipe::Receiver>>, told_all: &mut bool)
     }
 }
 
-async fn wait(
-    pid: Pid,
-    some_ended: &mut tokio::signal::unix::Signal,
-    ended: &mut Option<ExitStatus>,
-) -> io::Result<ExitStatus> {
-    loop {
-        if let Some(status) = *ended {
-            return Ok(status);
+impl Process {
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.ended {
+                return Ok(status);
+            }
+            if let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)? {
+                self.ended = Some(ExitStatus::from_raw(status.as_raw()));
+                continue;
+            }
+            self.some_ended.recv().await;
         }
-        if let Some((_, status)) = waitpid(Some(pid), WaitOptions::NOHANG)? {
-            *ended = Some(ExitStatus::from_raw(status.as_raw()));
-            continue;
+    }
+
+    fn signal(&self, signal: Signal) {
+        if self.ended.is_none() {
+            // Its number is its own until it was waited for.
+            let _ = kill_process(self.pid, signal);
         }
-        some_ended.recv().await;
     }
 }
 
-impl Drop for Generation {
+impl Drop for Process {
     fn drop(&mut self) {
-        if self.ended.is_none() {
+        if self.is_ours && self.ended.is_none() {
             self.signal(Signal::KILL);
             // A process that is killed is gone soon; who waited for it already has it.
             let _ = waitpid(Some(self.pid), WaitOptions::empty());
