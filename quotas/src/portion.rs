@@ -6,7 +6,7 @@
 //!
 //! A node's part goes to 0.2/n + 0.8·d/D, where n is the number of nodes, d the calls that this one was asked for
 //! lately and D those of all; a fifth is shared out evenly, so that a node that was not called has something for
-//! the first who comes. It goes there in steps, one every two seconds, each by half of what it has at most, so that
+//! the first who comes, and so is all of it while next to nobody calls. It goes there in steps, one every two seconds, each by half of what it has at most, so that
 //! a burst on one node does not empty the others. Where a node could not be asked, all keep what they have.
 //!
 //! **The error.** Nodes that know the same demand come to parts that add up to the whole. While they move there
@@ -24,6 +24,8 @@ use std::time::Duration;
 pub const STEP: Duration = Duration::from_secs(2);
 /// What is shared out evenly.
 const EVEN: f64 = 0.2;
+/// Fewer calls of all nodes in a step say nothing of where the next will come.
+const LEAST: f64 = 2.0;
 /// The most that a part gains or loses in a step, of itself.
 const MOST: f64 = 0.5;
 
@@ -35,7 +37,7 @@ pub fn first(nodes: usize) -> f64 {
 /// A part's next step, for a node that was asked for `mine` of `all` calls, one of so many nodes.
 pub fn next(part: f64, mine: f64, all: f64, nodes: usize) -> f64 {
     let even = 1.0 / nodes.max(1) as f64;
-    let by_demand = if all > 0.0 { (mine / all).clamp(0.0, 1.0) } else { even };
+    let by_demand = if all >= LEAST { (mine / all).clamp(0.0, 1.0) } else { even };
     let target = EVEN * even + (1.0 - EVEN) * by_demand;
     target.clamp(part * (1.0 - MOST), part * (1.0 + MOST)).min(1.0)
 }

@@ -15,6 +15,8 @@ use super::super::Controller;
 
 /// Scopes whose traffic a node tells of; those with the most.
 const TOLD_MAX: usize = 2_000;
+/// Calls in a step of a scope whose traffic is not worth telling.
+const TOLD_LEAST: f64 = 0.01;
 
 /// The calls that this node was asked for, by scope.
 #[derive(Debug, Default)]
@@ -31,7 +33,7 @@ impl Demand {
         for (scope, total) in asked {
             let (before, calls) = self.seen.get(&scope).copied().unwrap_or((0, 0.0));
             let calls = (calls + total.saturating_sub(before) as f64) / 2.0;
-            if calls >= 0.01 {
+            if calls >= TOLD_LEAST {
                 lately.push((scope.clone(), calls));
             }
             seen.insert(scope, (total, calls));
