@@ -213,10 +213,10 @@ impl<K: Clone + PartialEq> Remedy<K> {
     fn culprit(&self, usage: &[Usage<K>]) -> Option<Step<K>> {
         let all: f64 = usage.iter().map(|usage| usage.used).sum();
         let most = usage.iter().max_by(|one, next| one.used.total_cmp(&next.used))?;
-        let share = most.used / all;
+        let share = if all > 0.0 { most.used / all } else { 0.0 };
         // One who is alone takes all there is, and takes it from nobody.
         let others = usage.iter().filter(|usage| usage.used > 0.0).count().checked_sub(1)?;
-        if !(share >= SHARE) || others == 0 {
+        if share < SHARE || others == 0 {
             return None;
         }
         let done = self.standing.iter().filter(|step| step.who == most.who).map(|step| step.act).max();

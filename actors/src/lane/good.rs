@@ -111,7 +111,7 @@ mod tests {
     fn an_answer_is_given_to_who_asks_for_the_same() {
         let good = LastGood::new(Bytes::mib(1));
         let kept = key(Some("tv-2015"), "/home/1", "a=1&b=2");
-        good.keep(kept.clone(), &response(200, None, 3), RevisionNumber::first());
+        good.keep(kept, &response(200, None, 3), RevisionNumber::first());
         assert_eq!(good.get(&key(Some("tv-2015"), "/home/1", "b=2&a=1")).unwrap().0.response.body.len(), 3);
         for other in [
             key(None, "/home/1", "a=1&b=2"),

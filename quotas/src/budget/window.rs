@@ -62,7 +62,7 @@ impl Layout {
     }
 
     fn slot_at(self, now: Moment) -> u64 {
-        now.nanos() / self.slot_nanos & self.slot_mask()
+        (now.nanos() / self.slot_nanos) & self.slot_mask()
     }
 
     fn pack(self, slot: u64, total: u64) -> u64 {

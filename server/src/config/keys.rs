@@ -452,7 +452,7 @@ fn memory() -> String {
         line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1_024)
     });
     let bytes = [group, machine].into_iter().flatten().min().unwrap_or(1 << 30);
-    format!("{}MiB", (bytes / 10 * 6 >> 20).max(64))
+    format!("{}MiB", ((bytes / 10 * 6) >> 20).max(64))
 }
 
 /// The machine's name, as far as it can be a node's.

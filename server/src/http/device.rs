@@ -143,7 +143,7 @@ async fn serve_call(
     let body = body::read(req, payload, &entry.limits.allowance, &thread.config.timeouts, admitted.memory());
     let body = body.await.map_err(|problem| told(*problem))?;
     // Only an endpoint that has a fallback needs the parameters once more.
-    let again = has_fallback(&entry).then(|| params.clone()).unwrap_or_default();
+    let again = if has_fallback(&entry) { params.clone() } else { Params::default() };
     let incoming = Incoming {
         request: request(req, params, class, body),
         class: caller.class.clone(),
