@@ -27,6 +27,26 @@ const BACKGROUND: [f64; 2] = [4.0, 8.0];
 const PREFETCH: [f64; 2] = [8.0, 14.0];
 const USER: [f64; 2] = [40.0, 60.0];
 
+/// What a thread noted last. A thread that stood still once (the machine gave it no time, a call held it) is late
+/// once: what waited is done before anybody else comes, and users who came meanwhile must not be refused for it. So
+/// they are only for what three notes in a row say; the others are refused at once.
+#[derive(Debug, Default)]
+pub struct Waits {
+    last: [Duration; 3],
+    next: usize,
+}
+
+impl Waits {
+    /// Takes a note, and answers how late the thread is taken to be.
+    pub fn note(&mut self, wait: Duration) -> Duration {
+        self.last[self.next] = wait;
+        self.next = (self.next + 1) % self.last.len();
+        let lasting = self.last.into_iter().min().unwrap_or(wait);
+        let bearable = Duration::from_secs_f64(USER[0] / 1e3);
+        wait.min(lasting.max(bearable))
+    }
+}
+
 /// The highest score that a thread lets in which came so late to what it noted last.
 pub fn cutoff(wait: Duration, floor: UserFloor) -> u8 {
     let wait = wait.as_secs_f64() * 1e3;
@@ -43,6 +63,15 @@ pub fn cutoff(wait: Duration, floor: UserFloor) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_stood_still_once_refuses_no_user() {
+        let ms = Duration::from_millis;
+        let mut waits = Waits::default();
+        let noted = [0, 200, 0, 10, 300, 300, 300, 80, 0].map(|wait| waits.note(ms(wait)));
+        assert_eq!(noted, [0, 40, 0, 10, 40, 40, 300, 80, 0].map(ms));
+        assert_eq!(cutoff(ms(40), UserFloor::default()), *Priority::User.scores().end());
+    }
 
     #[test]
     fn the_later_a_thread_is_the_more_it_refuses_down_to_the_floor() {
