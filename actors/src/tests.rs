@@ -3,5 +3,6 @@
 mod deploys;
 mod failures;
 mod faulty;
+mod hand_over;
 mod kit;
 mod switches;

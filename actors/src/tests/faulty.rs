@@ -167,6 +167,12 @@ impl Store for Faulty {
     async fn changes(&self, since: &Cursor) -> Result<(Vec<Change>, Cursor), StoreError> {
         self.up()?.changes(since).await
     }
+    async fn let_go(&self) -> Result<(), StoreError> {
+        self.up()?.let_go().await
+    }
+    async fn take_back(&self) -> Result<(), StoreError> {
+        self.up()?.take_back().await
+    }
     async fn ping(&self) -> Result<(), StoreError> {
         self.up()?.ping().await
     }

@@ -72,8 +72,9 @@ pub(super) enum Colour {
 }
 
 const UPGRADE: &str = "\
-Put the new program where the old one is, and run this as the user that the server runs as, with the same data
-directory. Calls and connections are not broken off. Where the new one does not serve, the old one goes on.";
+Put the new program where the old one is, and run this as the user that the server runs as,
+with the same data directory. No call is broken off. Where the new program does not serve,
+the old one goes on.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

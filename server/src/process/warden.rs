@@ -15,6 +15,7 @@ mod upgrade;
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -137,7 +138,12 @@ impl Warden<'_> {
                 Ended::Stopped => return Ok(None),
                 Ended::Died(end) => end,
                 Ended::Asked(request) => match self.replace(child, &mut desk, environment, request).await {
-                    Ok(replaced) => return replaced.hand_on().map(Some),
+                    Ok(mut replaced) => tokio::select! {
+                        biased;
+                        // Whoever said so meanwhile is not forgotten with this program.
+                        () = desk.stop.told() => return self.stop(&mut replaced).await.map(|_| None),
+                        () = std::future::ready(()) => return replaced.hand_on().map(Some),
+                    },
                     Err(goes_on) => {
                         next = Some(goes_on);
                         continue;
@@ -179,7 +185,12 @@ impl Warden<'_> {
         let command = self.command(&program, environment);
         match self.upgrade(&mut old, &mut desk.book, command, &program).await {
             Ok(mut next) => {
-                self.retire(old, &mut next, &mut desk.book).await;
+                if let Err(status) = self.retire(old, &mut next, &mut desk.book).await {
+                    let why = format!("{} served and ended soon after ({status})", program.display());
+                    request.answer(false, why).await;
+                    // Replaced like any other that dies.
+                    return Err(next);
+                }
                 let took = began.elapsed();
                 tracing::info!(program = %program.display(), pid = next.pid(), ?took, "upgraded");
                 let message =
@@ -206,6 +217,9 @@ impl Warden<'_> {
         let memory = self.config.limits.ceiling.allowance.memory.get();
         let stack = memory.saturating_mul(STACK_PER_BYTE).max(LEAST_STACK);
         let mut command = Command::new(program);
+        if let Some(name) = std::env::args_os().next() {
+            command.arg0(name);
+        }
         command
             .args(&self.arguments)
             .env_remove(HANDED)

@@ -110,19 +110,27 @@ impl Warden<'_> {
         heard.await.unwrap_or_else(|_| Err(format!("not within {} s", wait.as_secs())))
     }
 
-    /// Waits until the old one has finished what it had, or takes too long, or the next one dies.
-    pub(super) async fn retire(&mut self, mut old: Generation, next: &mut Generation, book: &mut Book) {
+    /// Waits until the old one has finished what it had, or takes too long.
+    ///
+    /// # Errors
+    /// How the next one ended meanwhile.
+    pub(super) async fn retire(
+        &mut self,
+        mut old: Generation,
+        next: &mut Generation,
+        book: &mut Book,
+    ) -> Result<(), String> {
         old.order(&Order::Retire).await;
         let until = Instant::now() + self.config.timeouts.drain + STOP_GRACE;
         loop {
             tokio::select! {
-                _ = old.ended() => return,
+                _ = old.ended() => return Ok(()),
                 happened = next.happens() => match happened {
                     Ok(Happened::Told(told)) => self.hear(told, book),
-                    // Seen again by whoever watches it next.
-                    Ok(Happened::Ended(_)) | Err(_) => return,
+                    Ok(Happened::Ended(status)) => return Err(status.to_string()),
+                    Err(error) => return Err(error.to_string()),
                 },
-                () = tokio::time::sleep_until(until.into()) => return,
+                () = tokio::time::sleep_until(until.into()) => return Ok(()),
             }
         }
     }
