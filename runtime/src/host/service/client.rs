@@ -87,11 +87,13 @@ async fn attempt(
     })?;
     service.guard.retries.note();
     let limit = time_left(service.timeout);
-    let answer = tokio::time::timeout(limit, exchange(service, request, &call.memory)).await;
-    let answer = answer.unwrap_or_else(|_| {
-        let detail = format!("no answer within {} ms", limit.as_millis());
-        Err((ServiceError::new("timeout", name, detail), Reached::Perhaps))
-    });
+    let answer = match tokio::time::timeout(limit, exchange(service, request, &call.memory)).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let detail = format!("no answer within {} ms", limit.as_millis());
+            Err((ServiceError::new("timeout", name, detail), Reached::Perhaps))
+        }
+    };
     let error = answer.as_ref().err().map(|(error, _)| error);
     if let Some(limit) = service.guard.ended(under_way, error, service.gate.in_flight()) {
         service.limit_to(limit);
