@@ -16,23 +16,27 @@
 //!   percentile, jumps between the modes of a service that is fast or slow.
 //! - *Growth* is `√L/2`, only where g is 1, and is not smoothed: added while g is below 1 it makes the limit
 //!   creep up under overload (concurrency-limits, pull request 134), and smoothed it takes minutes to come back.
-//!   After a fall the limit comes back an eighth of the way a window, as TCP Cubic does.
+//!   The more windows in a row it grows the faster, up to a sixth of the limit, to be back soon after a fall.
 //! - *Tolerance* is 1.1, not 1.5: with 1.5 the limit settles at half more than the service can do at once.
 //! - *Requests that were dropped* or timed out take a tenth of the limit at once, though only once a window;
 //!   Gradient2 ignores them.
 //! - *The long time* stands still while g is below 1, or an incident that lasts becomes the measure of health
 //!   (failsafe-go, issue 127). Where requests take more than half of the time that they may, the limit falls
-//!   whatever the long time says.
-//!   Where requests have become much faster it follows within a few windows, not by a twentieth a window: after a
-//!   brown-out that it was learned in, the limit would overshoot.
+//!   whatever the long time says. Where they have become much faster it follows within a few windows and not by a
+//!   twentieth a window, or the limit would overshoot after a brown-out that it was learned in.
 //! - *Covariance guard*, after Uber's Cinnamon: where the throughput falls with the limit, the limit is not
 //!   what makes requests slow. Then it falls no further, and the long time is learned anew. Correlation over the
 //!   last 20 windows would mistake a service that lost half of its capacity for that, since its throughput
 //!   fell first and the limit after it; so only the windows of one fall are looked at, and by their slope.
 //! - *Dips* take the place of Envoy's measurement with next to no requests: in every [`DIP_EVERY`]th window that
-//!   uses its limit, the limit is lowered by a sixth, and again until the throughput falls. Only there requests
-//!   do not queue, so the long time is learned from it; the limit goes back to the last step that cost
-//!   no throughput. Without dips a limit that began too high would never come down, as it has only seen queues.
+//!   uses its limit, the limit is lowered by a tenth (by a fifth where the long time is a guess), and again until the
+//!   throughput falls. Only there requests do not queue, so the long time is learned from it; the limit goes back to
+//!   the last step that cost no throughput. Without dips a limit that began too high would never come down, as it has
+//!   only seen queues.
+//!
+//! In the simulator, over all seeds that its tests play: within 0.7 to 1.3 of the knee at most 20 windows after
+//! capacity was halved or doubled, at 90 % of the old limit at most 15 windows after a brown-out, swings of at most a
+//! quarter and no growth in 300 windows of tenfold overload.
 
 mod window;
 

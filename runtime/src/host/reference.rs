@@ -169,7 +169,7 @@ pub const PARTS: &[Part] = &[
             ),
             row(
                 "error.kind()",
-                "`timeout`, `unreachable`, `full` (of all requests to it, or of this team's: half of its places), `off`, `too_large`, `protocol` or `status`.",
+                "`timeout`, `unreachable`, `full` (of all requests to it, or of this team's: half of its places), `limited` (the same, while it takes fewer than it should), `open` (it failed too often of late and is left alone for a moment), `off`, `too_large`, `protocol` or `status`.",
                 "match callboard::service::get(\"users\", \"/a\").await { Err(e) => e.kind(), Ok(_) => \"\" }",
             ),
             row(

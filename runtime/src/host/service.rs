@@ -3,9 +3,12 @@
 //! Invariant: the authority of a request is always the configured one; a path is joined to the service's
 //! own, never resolved; a redirect is an answer like any other. Every request has a time-out within the
 //! call's deadline, a limit on its answer and a place in the service's own concurrency.
-//! Not here: which services there are (the server's configuration), breakers (`quotas`).
+//! A request is made only if the service's breaker lets it, and only one to fetch something is made twice, where it
+//! could not be connected.
+//! Not here: which services there are (the server's configuration), the rules of breakers and limits (`quotas`).
 
 mod client;
+mod guard;
 mod path;
 
 use std::collections::BTreeMap;
@@ -27,6 +30,7 @@ use super::json::Json;
 use super::request::{maybe, text};
 use crate::fuel;
 
+pub use guard::ServiceGuard;
 pub use path::ServiceUrl;
 
 /// A service that scripts may call, as its operator configured it.
@@ -44,6 +48,8 @@ pub struct Service {
     pub gate: Arc<Gate>,
     /// How many of those one team may have: half, so that a team whose requests pile up leaves room for others.
     pub shares: Arc<Shares<TeamName>>,
+    /// What adapts by itself: its breaker, its limit, its retries.
+    pub guard: ServiceGuard,
     /// Whether a switch turned it off.
     pub off: std::sync::atomic::AtomicBool,
 }
@@ -59,7 +65,14 @@ impl Service {
     ) -> Self {
         let (gate, shares) = (Arc::new(Gate::new(concurrency)), Shares::half_of(concurrency));
         let off = std::sync::atomic::AtomicBool::new(false);
-        Self { name, url, timeout, response_max, gate, shares, off }
+        let guard = ServiceGuard::new(concurrency, timeout);
+        Self { name, url, timeout, response_max, gate, shares, guard, off }
+    }
+
+    /// Changes how many requests may be under way, and each team's share with it.
+    fn limit_to(&self, limit: InFlight) {
+        self.gate.set_limit(limit);
+        self.shares.halve(limit);
     }
 
     /// A place for a request of this team, or why there is none.
@@ -110,7 +123,7 @@ impl ServiceError {
         Self { kind, service: service.to_owned(), detail: detail.into(), answer: None }
     }
 
-    /// Why: `timeout`, `unreachable`, `full`, `off`, `too_large`, `protocol` or `status`.
+    /// Why: `timeout`, `unreachable`, `full`, `limited`, `open`, `off`, `too_large`, `protocol` or `status`.
     #[rune::function(keep)]
     fn kind(&self) -> VmResult<ScriptString> {
         text(self.kind)

@@ -4,12 +4,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use quotas::breaker::Refused;
 use quotas::memory::{Hold, Spent};
 
 use super::super::call::{CallContext, time_left};
@@ -51,13 +53,52 @@ pub(super) async fn send(
         return Err(failed("protocol", format!("this request came through {HOPS_MAX} callboards: a loop")));
     }
     let request = request(service, call, outgoing).map_err(|why| failed("protocol", why))?;
-    let _place = service.place(&call.team).map_err(|why| failed("full", why))?;
-    let limit = time_left(service.timeout);
-    let answer = tokio::time::timeout(limit, exchange(service, request, &call.memory));
-    match answer.await {
-        Ok(answer) => answer,
-        Err(_) => Err(failed("timeout", format!("no answer within {} ms", limit.as_millis()))),
+    let result = attempt(service, call, request.clone()).await;
+    match result {
+        Err((_, Reached::No)) if request.method() == Method::GET && service.guard.retries.take() => {
+            attempt(service, call, request).await.map_err(|(error, _)| error)
+        }
+        result => result.map_err(|(error, _)| error),
     }
+}
+
+/// Whether a request that failed may have reached the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    Perhaps,
+    No,
+}
+
+/// Makes a request once, if its breaker lets it and there is a place for it.
+async fn attempt(
+    service: &Service,
+    call: &CallContext,
+    request: http::Request<Full<Bytes>>,
+) -> Result<Answer, (ServiceError, Reached)> {
+    let name = service.name.as_str();
+    let refused = |kind, detail: String| (ServiceError::new(kind, name, detail), Reached::Perhaps);
+    let under_way = service.guard.begin().map_err(|why| {
+        let kind = if why == Refused::Throttled { "limited" } else { "open" };
+        refused(kind, why.to_string())
+    })?;
+    let _place = service.place(&call.team).map_err(|why| {
+        let kind = if service.guard.lowered(service.gate.limit()) { "limited" } else { "full" };
+        refused(kind, why)
+    })?;
+    service.guard.retries.note();
+    let limit = time_left(service.timeout);
+    let answer = match tokio::time::timeout(limit, exchange(service, request, &call.memory)).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let detail = format!("no answer within {} ms", limit.as_millis());
+            Err((ServiceError::new("timeout", name, detail), Reached::Perhaps))
+        }
+    };
+    let error = answer.as_ref().err().map(|(error, _)| error);
+    if let Some(limit) = service.guard.ended(under_way, error, service.gate.in_flight()) {
+        service.limit_to(limit);
+    }
+    answer
 }
 
 fn request(
@@ -88,22 +129,19 @@ async fn exchange(
     service: &Service,
     request: http::Request<Full<Bytes>>,
     memory: &Hold,
-) -> Result<Answer, ServiceError> {
+) -> Result<Answer, (ServiceError, Reached)> {
     let name = service.name.as_str();
     let client = CLIENT.with(Clone::clone);
-    let answer = client
-        .request(request)
-        .await
-        .map_err(|error| ServiceError::new("unreachable", name, unreachable(service, &error)))?;
+    let answer = client.request(request).await.map_err(|error| {
+        let reached = if error.is_connect() { Reached::No } else { Reached::Perhaps };
+        (ServiceError::new("unreachable", name, unreachable(service, &error)), reached)
+    })?;
     let (head, body) = answer.into_parts();
     if head.headers.contains_key(CONTENT_ENCODING) {
-        return Err(ServiceError::new(
-            "protocol",
-            name,
-            "it answered with a content encoding that was not asked for",
-        ));
+        let detail = "it answered with a content encoding that was not asked for";
+        return Err((ServiceError::new("protocol", name, detail), Reached::Perhaps));
     }
-    let body = read(service, body, memory).await?;
+    let body = read(service, body, memory).await.map_err(|error| (error, Reached::Perhaps))?;
     let headers = head
         .headers
         .iter()
@@ -114,7 +152,7 @@ async fn exchange(
     if head.status.as_u16() >= 400 {
         let mut error = ServiceError::new("status", name, format!("answered {}", head.status.as_u16()));
         error.answer = Some(answer);
-        return Err(error);
+        return Err((error, Reached::Perhaps));
     }
     // A redirect is an answer like any other: following it could leave the service.
     Ok(answer)
