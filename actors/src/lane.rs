@@ -129,7 +129,8 @@ impl Lane {
                 if permit.observed().is_some() {
                     self.0.stats.borrow_mut().refused(&entry.id, "quota.observed");
                 }
-                Ok(Admitted { permit, warning: ask.rate_policy(now) })
+                let warning = ask.rate_policy(&permit, now);
+                Ok(Admitted { permit, warning })
             }
             Verdict::Refused(refusal) => {
                 self.0.stats.borrow_mut().refused(&entry.id, refusal.code.as_str());

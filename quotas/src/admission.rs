@@ -87,7 +87,8 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
         Condition::Pressed => return Err(node_closed(RefusalCode::PressureShed, "node.pressure")),
         Condition::Draining => return Err(node_closed(RefusalCode::NodeDraining, "node.draining")),
     }
-    let (rates, mut books) = (ask.rates(), Books::open(&ask.node.counts));
+    let class = ask.class_guard();
+    let (rates, mut books) = (ask.rates(class), Books::open(&ask.node.counts));
     for rate in rates.asked() {
         if rate.holder != Holder::Client {
             rate.tally.ask();
@@ -98,12 +99,14 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
             return Err(too_fast(ask, rate, wait, now, unix_ms));
         }
     }
-    for purse in ask.purses() {
+    for purse in ask.purses(class) {
         for (kind, budget) in purse.budgets.iter() {
-            if let Err(exhausted) = budget.ask(now)
-                && books.refuse(Rule::Budget(kind, purse.holder), &budget.tally)
-            {
-                return Err(used_up(ask, (kind, purse.holder), (budget, exhausted), now, unix_ms));
+            match budget.ask(now) {
+                Ok(is_soft) => books.nearly |= is_soft,
+                Err(exhausted) if books.refuse(Rule::Budget(kind, purse.holder), &budget.tally) => {
+                    return Err(used_up(ask, (kind, purse.holder), (budget, exhausted), now, unix_ms));
+                }
+                Err(_) => books.nearly = true,
             }
         }
     }
@@ -124,7 +127,7 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
             return Err(too_fast(ask, rate, wait, now, unix_ms));
         }
     }
-    for purse in ask.purses().rev() {
+    for purse in ask.purses(class).rev() {
         let (kind, budget) = (BudgetKind::RequestsDay, purse.budgets.get(BudgetKind::RequestsDay));
         if books.charges(&budget.tally)
             && let Err(exhausted) = budget.charge_if_left(1, now)
@@ -133,7 +136,8 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
             return Err(used_up(ask, (kind, purse.holder), (budget, exhausted), now, unix_ms));
         }
     }
-    Ok(permit.with_observed(books.close()))
+    let nearly = books.nearly;
+    Ok(permit.with_remarks(books.close(), nearly))
 }
 
 /// Goes through the gates, but for those that observe and would have refused.
@@ -168,7 +172,7 @@ pub fn settle(
     now: Moment,
     mut nearly: impl FnMut(Rule, &Scope),
 ) {
-    for Purse { holder, budgets } in ask.purses() {
+    for Purse { holder, budgets } in ask.purses(ask.class_guard()) {
         budgets
             .charge(spent, was_observed, now, |kind| nearly(Rule::Budget(kind, holder), &ask.scope(holder)));
     }
@@ -181,14 +185,15 @@ impl<'a> Ask<'a> {
     }
 
     /// Of the rates and budgets that bound this call the one of which the least part is left, when at least 80 %
-    /// of a rate, or the soft limit of a budget, is used: worth a warning to the client.
-    pub fn rate_policy(&self, now: Moment) -> Option<RatePolicy> {
-        let rates = self.rates();
+    /// of a rate, or the soft limit of a budget, is used: worth a warning to the client. The call has this permit.
+    pub fn rate_policy(&self, permit: &Permit, now: Moment) -> Option<RatePolicy> {
+        let class = self.class_guard();
+        let rates = self.rates(class);
         let rates = rates
             .asked()
             .filter_map(|rate| nearly(rate.bucket.policy(rate.holder.as_str(), now), rate.bucket.quota()));
-        let purses = self.purses();
-        let budgets = purses.into_iter().flat_map(|purse| {
+        let purses = permit.is_nearly_used().then(|| self.purses(class));
+        let budgets = purses.into_iter().flatten().flat_map(|purse| {
             purse.budgets.iter().filter_map(move |(kind, budget)| {
                 Some((budget.warning(Rule::Budget(kind, purse.holder), now)?, budget.limit()))
             })
@@ -200,14 +205,12 @@ impl<'a> Ask<'a> {
         self.class.and_then(|class| self.node.class(class))
     }
 
-    fn rates(&self) -> Rates<'a> {
+    fn rates(&self, class: Option<&'a ClassGuard>) -> Rates<'a> {
         let rate = |holder, bucket, tally| Rate { holder, bucket, tally };
         let (endpoint, team) = (&self.endpoint.limiter, &self.endpoint.team.limiter);
         let clients = &self.node.clients;
         Rates {
-            class: self
-                .class_guard()
-                .map(|guard| rate(Holder::Class, guard.limiter.bucket(), &guard.limiter.tally)),
+            class: class.map(|guard| rate(Holder::Class, guard.limiter.bucket(), &guard.limiter.tally)),
             client: rate(Holder::Client, clients.bucket(self.client), &clients.tally),
             endpoint: rate(Holder::Endpoint, endpoint.bucket(), &endpoint.tally),
             team: rate(Holder::Team, team.bucket(), &team.tally),
@@ -215,9 +218,9 @@ impl<'a> Ask<'a> {
     }
 
     /// Whose budgets bound this call, in the order in which they are asked.
-    fn purses(&self) -> impl DoubleEndedIterator<Item = Purse<'a>> + use<'a> {
+    fn purses(&self, class: Option<&'a ClassGuard>) -> impl DoubleEndedIterator<Item = Purse<'a>> + use<'a> {
         let purse = |holder, budgets| Purse { holder, budgets };
-        let class = self.class_guard().map(|guard| purse(Holder::Class, &guard.budgets));
+        let class = class.map(|guard| purse(Holder::Class, &guard.budgets));
         let rest = [
             purse(Holder::Endpoint, &self.endpoint.budgets),
             purse(Holder::Team, &self.endpoint.team.budgets),

@@ -123,7 +123,7 @@ mod tests {
     fn the_newest_row_is_known_and_an_older_one_does_not_come_back() {
         let mut book = Book::default();
         let scope = row(1, None).scope;
-        assert_eq!(book.take(vec![row(2, None)]), [scope.clone()]);
+        assert_eq!(book.take(vec![row(2, None)]), std::slice::from_ref(&scope));
         assert!(book.take(vec![row(1, None), row(2, Some(5))]).is_empty());
         let back = QuotaRow { rules: Vec::new(), ..row(3, None) };
         assert_eq!(book.take(vec![back.clone(), row(2, None)]).len(), 1);
