@@ -184,7 +184,8 @@ impl Lane {
                     self.0.stats.borrow_mut().refused(&entry.id, "quota.observed");
                 }
                 let memory = Hold::new(&entry.guard.team.memory, &self.0.node.shared().node.memory);
-                Ok(Admitted { permit, memory: Arc::new(memory), warning: ask.rate_policy(now) })
+                let warning = ask.rate_policy(&permit, now);
+                Ok(Admitted { permit, memory: Arc::new(memory), warning })
             }
             Verdict::Refused(refusal) => {
                 self.0.stats.borrow_mut().refused(&entry.id, refusal.code.as_str());

@@ -97,7 +97,8 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
     if let Some(shedding) = ask.shed.get() {
         ask.kept(&shedding, now)?;
     }
-    let (rates, mut books) = (ask.rates(), Books::open(&ask.node.counts));
+    let class = ask.class_guard();
+    let (rates, mut books) = (ask.rates(class), Books::open(&ask.node.counts));
     for rate in rates.asked() {
         if rate.holder != Holder::Client {
             rate.tally.ask();
@@ -108,12 +109,14 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
             return Err(too_fast(ask, rate, wait, now, unix_ms));
         }
     }
-    for purse in ask.purses() {
+    for purse in ask.purses(class) {
         for (kind, budget) in purse.budgets.iter() {
-            if let Err(exhausted) = budget.ask(now)
-                && books.refuse(Rule::Budget(kind, purse.holder), &budget.tally)
-            {
-                return Err(used_up(ask, (kind, purse.holder), (budget, exhausted), now, unix_ms));
+            match budget.ask(now) {
+                Ok(is_soft) => books.nearly |= is_soft,
+                Err(exhausted) if books.refuse(Rule::Budget(kind, purse.holder), &budget.tally) => {
+                    return Err(used_up(ask, (kind, purse.holder), (budget, exhausted), now, unix_ms));
+                }
+                Err(_) => books.nearly = true,
             }
         }
     }
@@ -140,7 +143,7 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
             return Err(too_fast(ask, rate, wait, now, unix_ms));
         }
     }
-    for purse in ask.purses().rev() {
+    for purse in ask.purses(class).rev() {
         let (kind, budget) = (BudgetKind::RequestsDay, purse.budgets.get(BudgetKind::RequestsDay));
         if books.charges(&budget.tally)
             && let Err(exhausted) = budget.charge_if_left(1, now)
@@ -149,7 +152,8 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
             return Err(used_up(ask, (kind, purse.holder), (budget, exhausted), now, unix_ms));
         }
     }
-    Ok(permit.with_observed(books.close()))
+    let nearly = books.nearly;
+    Ok(permit.with_remarks(books.close(), nearly))
 }
 
 /// Goes through the gates, but for those that observe and would have refused.
@@ -184,7 +188,7 @@ pub fn settle(
     now: Moment,
     mut nearly: impl FnMut(Rule, &Scope),
 ) {
-    for Purse { holder, budgets } in ask.purses() {
+    for Purse { holder, budgets } in ask.purses(ask.class_guard()) {
         budgets
             .charge(spent, was_observed, now, |kind| nearly(Rule::Budget(kind, holder), &ask.scope(holder)));
     }
@@ -197,14 +201,15 @@ impl<'a> Ask<'a> {
     }
 
     /// Of the rates and budgets that bound this call the one of which the least part is left, when at least 80 %
-    /// of a rate, or the soft limit of a budget, is used: worth a warning to the client.
-    pub fn rate_policy(&self, now: Moment) -> Option<RatePolicy> {
-        let rates = self.rates();
+    /// of a rate, or the soft limit of a budget, is used: worth a warning to the client. The call has this permit.
+    pub fn rate_policy(&self, permit: &Permit, now: Moment) -> Option<RatePolicy> {
+        let class = self.class_guard();
+        let rates = self.rates(class);
         let rates = rates
             .asked()
             .filter_map(|rate| nearly(rate.bucket.policy(rate.holder.as_str(), now), rate.bucket.quota()));
-        let purses = self.purses();
-        let budgets = purses.into_iter().flat_map(|purse| {
+        let purses = permit.is_nearly_used().then(|| self.purses(class));
+        let budgets = purses.into_iter().flatten().flat_map(|purse| {
             purse.budgets.iter().filter_map(move |(kind, budget)| {
                 Some((budget.warning(Rule::Budget(kind, purse.holder), now)?, budget.limit()))
             })
@@ -223,14 +228,12 @@ impl<'a> Ask<'a> {
         if score.get() <= shedding.cutoff { Ok(()) } else { Err(Box::new(shedding.refusal(score))) }
     }
 
-    fn rates(&self) -> Rates<'a> {
+    fn rates(&self, class: Option<&'a ClassGuard>) -> Rates<'a> {
         let rate = |holder, bucket, tally| Rate { holder, bucket, tally };
         let (endpoint, team) = (&self.endpoint.limiter, &self.endpoint.team.limiter);
         let clients = &self.node.clients;
         Rates {
-            class: self
-                .class_guard()
-                .map(|guard| rate(Holder::Class, guard.limiter.bucket(), &guard.limiter.tally)),
+            class: class.map(|guard| rate(Holder::Class, guard.limiter.bucket(), &guard.limiter.tally)),
             client: rate(Holder::Client, clients.bucket(self.client), &clients.tally),
             endpoint: rate(Holder::Endpoint, endpoint.bucket(), &endpoint.tally),
             team: rate(Holder::Team, team.bucket(), &team.tally),
@@ -238,9 +241,9 @@ impl<'a> Ask<'a> {
     }
 
     /// Whose budgets bound this call, in the order in which they are asked.
-    fn purses(&self) -> impl DoubleEndedIterator<Item = Purse<'a>> + use<'a> {
+    fn purses(&self, class: Option<&'a ClassGuard>) -> impl DoubleEndedIterator<Item = Purse<'a>> + use<'a> {
         let purse = |holder, budgets| Purse { holder, budgets };
-        let class = self.class_guard().map(|guard| purse(Holder::Class, &guard.budgets));
+        let class = class.map(|guard| purse(Holder::Class, &guard.budgets));
         let rest = [
             purse(Holder::Endpoint, &self.endpoint.budgets),
             purse(Holder::Team, &self.endpoint.team.budgets),

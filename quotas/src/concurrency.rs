@@ -128,6 +128,7 @@ pub struct Permit {
     _team: Option<Place>,
     _node: Place,
     observed: Option<Rule>,
+    is_nearly_used: bool,
 }
 
 impl Permit {
@@ -149,6 +150,7 @@ impl Permit {
             _team: team.map(|gate| place(GateKind::Team, gate)).transpose()?,
             _node: place(GateKind::Node, node)?,
             observed: None,
+            is_nearly_used: false,
         })
     }
 
@@ -157,8 +159,13 @@ impl Permit {
         self.observed
     }
 
-    pub(crate) fn with_observed(mut self, observed: Option<Rule>) -> Self {
-        self.observed = observed;
+    /// Whether the soft limit of one of the call's budgets is reached.
+    pub(crate) fn is_nearly_used(&self) -> bool {
+        self.is_nearly_used
+    }
+
+    pub(crate) fn with_remarks(mut self, observed: Option<Rule>, is_nearly_used: bool) -> Self {
+        (self.observed, self.is_nearly_used) = (observed, is_nearly_used);
         self
     }
 }

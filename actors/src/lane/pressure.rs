@@ -12,6 +12,7 @@ use quotas::guards::NodeGuard;
 use quotas::pressure::cutoff::{CutOff, UserFloor};
 use quotas::pressure::lag::Lag;
 use quotas::pressure::level::ShedLevel;
+use quotas::pressure::surge::Waits;
 use quotas::pressure::{INTERVAL, Signals};
 use quotas::units::Moment;
 use runtime::fuel::now_nanos;
@@ -57,7 +58,7 @@ pub(super) async fn watch(
 ) {
     let floor = UserFloor::default();
     let (mut lag, mut cutoff) = (Lag::new(now()), CutOff::new(floor));
-    let mut next = tokio::time::Instant::now() + INTERVAL;
+    let (mut waits, mut next) = (Waits::default(), tokio::time::Instant::now() + INTERVAL);
     loop {
         let due = tokio::time::Instant::now() + TICK;
         tokio::time::sleep_until(due).await;
@@ -65,7 +66,7 @@ pub(super) async fn watch(
         let wait = queue.as_ref().and_then(Queue::wait).unwrap_or_else(|| due.elapsed());
         lag.note(wait, now());
         let bears = if queue.is_some() { SLOW_BEARS } else { 1 };
-        pressure.shed.late(wait / bears, floor, unix_ms());
+        pressure.shed.late(waits.note(wait / bears), floor, unix_ms());
         if due < next {
             continue;
         }

@@ -11,11 +11,13 @@ pub(super) struct Books<'a> {
     counts: &'a RuleCounts,
     /// The first rule that would have refused it.
     observed: Option<(Rule, &'a Tally)>,
+    /// A budget's soft limit is reached.
+    pub(super) nearly: bool,
 }
 
 impl<'a> Books<'a> {
     pub(super) fn open(counts: &'a RuleCounts) -> Self {
-        Self { counts, observed: None }
+        Self { counts, observed: None, nearly: false }
     }
 
     /// A rule says no. Answers whether the call is refused by it, or goes on because the rule only observes.

@@ -121,7 +121,7 @@ impl World {
             "node.pressure" => shed_background(&self.shed),
             "node.draining" => self.node.set_condition(Condition::Draining),
             "rate.class" => exhaust(self.node.class(&self.class).unwrap().limiter.bucket()),
-            "rate.client" => exhaust(self.ask().rates().client.bucket),
+            "rate.client" => exhaust(self.ask().rates(self.ask().class_guard()).client.bucket),
             "rate.endpoint" => exhaust(self.endpoint.limiter.bucket()),
             "rate.team" => exhaust(self.endpoint.team.limiter.bucket()),
             "budget.fuel_day.class" => {
@@ -159,17 +159,20 @@ impl World {
     }
 
     fn purse(&self, holder: Holder) -> &Budgets {
-        self.ask().purses().find(|purse| purse.holder == holder).unwrap().budgets
+        self.ask().purses(self.ask().class_guard()).find(|purse| purse.holder == holder).unwrap().budgets
     }
 
     /// The requests that budgets have counted: of the class, the endpoint, the team.
     fn requests(&self, now: Moment) -> Vec<u64> {
-        self.ask().purses().map(|purse| purse.budgets.get(BudgetKind::RequestsDay).used(now)).collect()
+        self.ask()
+            .purses(self.ask().class_guard())
+            .map(|purse| purse.budgets.get(BudgetKind::RequestsDay).used(now))
+            .collect()
     }
 
     /// Everything that a call could spend but the requests of a day.
     fn spent(&self, now: Moment) -> [u128; 7] {
-        let rates = self.ask().rates();
+        let rates = self.ask().rates(self.ask().class_guard());
         let owed = |rate: &Rate<'_>| rate.bucket.reset_after(now).as_nanos();
         let alive = |gate: &crate::concurrency::Gate| u128::from(gate.in_flight());
         [
@@ -347,8 +350,11 @@ fn a_client_is_warned_when_four_fifths_are_used() {
     let world = World::new(10, 10);
     let mut alive = Vec::new();
     for used in 1..=10_u32 {
-        alive.push(admit(&world.ask(), NOW, UNIX_MS));
-        let policy = world.ask().rate_policy(NOW);
+        let Verdict::Admitted(permit) = admit(&world.ask(), NOW, UNIX_MS) else {
+            panic!("call {used} is refused")
+        };
+        let policy = world.ask().rate_policy(&permit, NOW);
+        alive.push(permit);
         assert_eq!(policy.map(|policy| policy.remaining), (used >= 8).then_some(u64::from(10 - used)));
         assert_eq!(
             world.endpoint.rate_policy(NOW).map(|policy| policy.name),

@@ -53,7 +53,7 @@ impl Layout {
         Self { bits, slot_nanos: length.seconds() as u64 * 1_000_000_000 / SLOTS }
     }
 
-    fn slot_mask(self) -> u64 {
+    const fn slot_mask(self) -> u64 {
         (1 << (64 - self.bits)) - 1
     }
 
@@ -61,12 +61,20 @@ impl Layout {
         (1 << self.bits) - 1
     }
 
-    fn slot_at(self, now: Moment) -> u64 {
-        (now.nanos() / self.slot_nanos) & self.slot_mask()
+    /// Divides by constants: this is done for every budget of every call.
+    fn slot_at(length: Length, now: Moment) -> u64 {
+        const MINUTE: Layout = Layout::of(Length::Minute);
+        const HOUR: Layout = Layout::of(Length::Hour);
+        const DAY: Layout = Layout::of(Length::Day);
+        match length {
+            Length::Minute => (now.nanos() / MINUTE.slot_nanos) & MINUTE.slot_mask(),
+            Length::Hour => (now.nanos() / HOUR.slot_nanos) & HOUR.slot_mask(),
+            Length::Day => (now.nanos() / DAY.slot_nanos) & DAY.slot_mask(),
+        }
     }
 
     fn pack(self, slot: u64, total: u64) -> u64 {
-        (slot & self.slot_mask()) << self.bits | total & self.total_mask()
+        ((slot & self.slot_mask()) << self.bits) | (total & self.total_mask())
     }
 
     fn slot(self, word: u64) -> u64 {
@@ -149,7 +157,7 @@ impl Window {
         if used < limit {
             return Duration::ZERO;
         }
-        let ahead = layout.ahead(layout.slot_at(now), at).unwrap_or(0);
+        let ahead = layout.ahead(Layout::slot_at(self.length, now), at).unwrap_or(0);
         let frees = |slots: &u64| {
             let first = layout.before(at.wrapping_add(*slots), SLOTS);
             layout.ahead(first, layout.slot(word)).is_none() || self.since(word, first) < limit
@@ -161,7 +169,7 @@ impl Window {
 
     fn view(&self, now: Moment) -> View {
         let layout = Layout::of(self.length);
-        let mut at = layout.slot_at(now);
+        let mut at = Layout::slot_at(self.length, now);
         loop {
             let word = self.word.load(Ordering::Acquire);
             if word == 0 {

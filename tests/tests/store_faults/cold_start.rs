@@ -29,6 +29,14 @@ async fn a_server_starts_without_the_store_and_serves_what_it_served() {
         (0..SCRIPTS).map(|number| format!("team-{}/script-{number}", number % TEAMS)).collect();
     let began = Instant::now();
     let one = &server;
+    let scripts = api::QuotaChange {
+        name: "scripts".to_owned(),
+        limit: Some("321".to_owned()),
+        soft_percent: None,
+        mode: None,
+    };
+    let quota = api::QuotaRequest { rules: vec![scripts], reason: "a test".to_owned(), until: None };
+    one.client().set_quotas("team:team-0", "*", &quota, false).await.unwrap();
     stream::iter(&ids)
         .map(|id| async move { deploy(one, id, id).await.unwrap_or_else(|error| panic!("{id}: {error}")) })
         .buffer_unordered(TEAMS)
@@ -60,6 +68,9 @@ async fn a_server_starts_without_the_store_and_serves_what_it_served() {
         );
         assert!(all <= MOST, "{all:?}");
 
+        let quotas = server.client().quotas("team:team-0").await.unwrap();
+        let scripts = quotas.rules.iter().find(|rule| rule.rule == "team.scripts").unwrap();
+        assert_eq!(scripts.limit, "321", "{fault}: what was set is kept, too");
         let (ok, detail) = check(&server, "in step").await;
         println!("{fault}: in step: {detail}");
         assert!(ok && age_ms(&detail) > 0, "{detail}");

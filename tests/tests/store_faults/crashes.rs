@@ -18,7 +18,8 @@ const POINTS: usize = 60;
 
 /// Whether a statement is part of a deploy: nodes that look at the store all the time ask other things.
 fn is_of_a_deploy(asked: &Asked) -> bool {
-    let looks = [".nodes", ".changes WHERE", ".tokens", ".switches", "SELECT DISTINCT", ".schema_version"];
+    let looks =
+        [".nodes", ".changes WHERE", ".tokens", ".switches", ".quotas", "SELECT DISTINCT", ".schema_version"];
     !looks.iter().any(|look| asked.statement.contains(look))
 }
 
