@@ -49,6 +49,15 @@ async fn a_service_that_stops_answering_is_left_alone_and_taken_up_again_when_it
     assert!(replies.len() >= LEAST && replies.iter().all(|reply| reply == "timeout"), "{replies:?}");
     assert_eq!(ask("steady").await, "answered", "another service is none of its concern");
 
+    // A team learns for itself: what makes a service fail may be what that team asks for.
+    let manifest = "services = [\"shaky\"]\n[endpoint.limits]\ndeadline = \"10s\"\n";
+    let ask_it = "use callboard::service;
+        pub async fn main(request) {
+            match service::get(\"shaky\", \"/\").await { Ok(_) => `answered`, Err(error) => error.kind() }
+        }";
+    server.deploy_with("radio/shaky", manifest, ask_it).await.expect("it is deployed");
+    assert_eq!(device.get("/radio/shaky").await.body, "timeout", "its own breaker is closed");
+
     shaky.answer();
     let mut seen = Vec::new();
     until("all requests are answered again", LIMIT, async || {

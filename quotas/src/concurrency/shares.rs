@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Full;
@@ -15,7 +14,7 @@ use crate::units::InFlight;
 /// Counts what each one holds, with a limit for one.
 #[derive(Debug)]
 pub struct Shares<K> {
-    most: AtomicU32,
+    most: InFlight,
     held: Mutex<HashMap<K, u32>>,
 }
 
@@ -28,30 +27,25 @@ pub struct Share<K: Eq + Hash> {
 impl<K: Eq + Hash + Clone> Shares<K> {
     /// Each may hold so many.
     pub fn new(most: InFlight) -> Arc<Self> {
-        Arc::new(Self { most: AtomicU32::new(most.get()), held: Mutex::default() })
+        Arc::new(Self { most, held: Mutex::default() })
     }
 
     /// Of so many places, half for each: one, where there is only one.
     pub fn half_of(places: InFlight) -> Arc<Self> {
-        Self::new(half(places))
-    }
-
-    /// Changes the number of places, so that each may hold half of the new one. Takes nothing from who holds more.
-    pub fn halve(&self, places: InFlight) {
-        self.most.store(half(places).get(), Ordering::Relaxed);
+        Self::new(InFlight::new(places.get() / 2).unwrap_or(places))
     }
 
     /// What one may hold.
     pub fn most(&self) -> InFlight {
-        InFlight::new(self.most.load(Ordering::Relaxed)).expect("stored from a number that is not zero")
+        self.most
     }
 
     /// One more of what `of` may hold, or how much that is.
     pub fn take(self: &Arc<Self>, of: &K) -> Result<Share<K>, Full> {
-        let (most, mut held) = (self.most(), self.lock());
+        let mut held = self.lock();
         match held.get_mut(of) {
-            Some(count) if *count >= most.get() => {
-                return Err(Full { limit: most, in_flight: *count });
+            Some(count) if *count >= self.most.get() => {
+                return Err(Full { limit: self.most, in_flight: *count });
             }
             Some(count) => *count += 1,
             None => drop(held.insert(of.clone(), 1)),
@@ -84,11 +78,6 @@ impl<K: Eq + Hash + fmt::Debug> fmt::Debug for Share<K> {
     }
 }
 
-/// Half of the places, and one where there is only one.
-fn half(places: InFlight) -> InFlight {
-    InFlight::new(places.get() / 2).unwrap_or(places)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,10 +90,7 @@ mod tests {
         assert_eq!(shares.take(&"tv").unwrap_err(), Full { limit: shares.most(), in_flight: 2 });
         drop((shares.take(&"radio").unwrap(), first));
         assert_eq!(*shares.lock(), HashMap::from([("tv", 1)]));
-        let second = shares.take(&"tv").unwrap();
-        shares.halve(InFlight::new(2).unwrap());
-        drop(second);
-        assert_eq!(shares.take(&"tv").unwrap_err().limit.get(), 1);
+        assert!(shares.take(&"tv").is_ok());
     }
 
     #[test]

@@ -11,13 +11,13 @@ mod client;
 mod guard;
 mod path;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quotas::concurrency::{Full, Gate, Place, Share, Shares};
+use quotas::concurrency::{Full, Gate, Place};
 use quotas::scope::{ServiceName, TeamName};
 use quotas::units::{Bytes as Size, InFlight};
 use rune::alloc::String as ScriptString;
@@ -33,6 +33,9 @@ use crate::fuel;
 pub use guard::ServiceGuard;
 pub use path::ServiceUrl;
 
+/// How many teams are told apart before those are forgotten that ask for nothing.
+const SIDES_MAX: usize = 1_024;
+
 /// A service that scripts may call, as its operator configured it.
 #[derive(Debug)]
 pub struct Service {
@@ -46,10 +49,8 @@ pub struct Service {
     pub response_max: Size,
     /// Requests that may be under way from this node.
     pub gate: Arc<Gate>,
-    /// How many of those one team may have: half, so that a team whose requests pile up leaves room for others.
-    pub shares: Arc<Shares<TeamName>>,
-    /// What adapts by itself: its breaker, its limit, its retries.
-    pub guard: ServiceGuard,
+    /// What each team has of it.
+    sides: Mutex<HashMap<TeamName, Arc<ServiceGuard>>>,
     /// Whether a switch turned it off.
     pub off: std::sync::atomic::AtomicBool,
 }
@@ -63,27 +64,46 @@ impl Service {
         concurrency: InFlight,
         response_max: Size,
     ) -> Self {
-        let (gate, shares) = (Arc::new(Gate::new(concurrency)), Shares::half_of(concurrency));
+        let (gate, sides) = (Arc::new(Gate::new(concurrency)), Mutex::default());
         let off = std::sync::atomic::AtomicBool::new(false);
-        let guard = ServiceGuard::new(concurrency, timeout);
-        Self { name, url, timeout, response_max, gate, shares, guard, off }
+        Self { name, url, timeout, response_max, gate, sides, off }
     }
 
-    /// Changes how many requests may be under way, and each team's share with it.
-    fn limit_to(&self, limit: InFlight) {
-        self.gate.set_limit(limit);
-        self.shares.halve(limit);
+    /// What a team has of it. Half of the places are one team's, so that one whose requests pile up leaves room for
+    /// others.
+    fn side(&self, team: &TeamName) -> Arc<ServiceGuard> {
+        let mut sides = self.sides.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(side) = sides.get(team) {
+            return Arc::clone(side);
+        }
+        if sides.len() >= SIDES_MAX {
+            // Whoever has a request under way holds theirs.
+            sides.retain(|_, side| Arc::strong_count(side) > 1);
+        }
+        let all = self.gate.limit();
+        let half = InFlight::new(all.get() / 2).unwrap_or(all);
+        let side = Arc::new(ServiceGuard::new(half, self.timeout));
+        sides.insert(team.clone(), Arc::clone(&side));
+        side
     }
 
-    /// A place for a request of this team, or why there is none.
-    fn place(&self, team: &TeamName) -> Result<(Share<TeamName>, Place), String> {
-        let share = self.shares.take(team).map_err(|Full { limit, .. }| {
+    /// What each team that called it has of it, sorted by name.
+    pub fn sides(&self) -> Vec<(TeamName, Arc<ServiceGuard>)> {
+        let sides = self.sides.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = sides.iter().map(|(team, side)| (team.clone(), Arc::clone(side))).collect();
+        all.sort_by(|one, next| one.0.cmp(&next.0));
+        all
+    }
+
+    /// A place for a request of a team, or why there is none.
+    fn place(&self, team: &TeamName, side: &ServiceGuard) -> Result<(Place, Place), String> {
+        let own = Place::take(&side.gate).map_err(|Full { limit, .. }| {
             let (limit, all) = (limit.get(), self.gate.limit().get());
             format!("{limit} requests of the team {team} are under way, its share of {all}")
         })?;
         let place = Place::take(&self.gate)
             .map_err(|Full { limit, .. }| format!("{} requests are under way, its limit", limit.get()))?;
-        Ok((share, place))
+        Ok((own, place))
     }
 }
 

@@ -15,7 +15,7 @@ use quotas::breaker::Refused;
 use quotas::memory::{Hold, Spent};
 
 use super::super::call::{CallContext, time_left};
-use super::{Answer, Outgoing, Service, ServiceError};
+use super::{Answer, Outgoing, Service, ServiceError, ServiceGuard};
 
 /// How often a request may come through a callboard before it is taken for a loop.
 const HOPS_MAX: u32 = 8;
@@ -53,10 +53,11 @@ pub(super) async fn send(
         return Err(failed("protocol", format!("this request came through {HOPS_MAX} callboards: a loop")));
     }
     let request = request(service, call, outgoing).map_err(|why| failed("protocol", why))?;
-    let result = attempt(service, call, request.clone()).await;
+    let side = service.side(&call.team);
+    let result = attempt(service, &side, call, request.clone()).await;
     match result {
-        Err((_, Reached::No)) if request.method() == Method::GET && service.guard.retries.take() => {
-            attempt(service, call, request).await.map_err(|(error, _)| error)
+        Err((_, Reached::No)) if request.method() == Method::GET && side.retries.take() => {
+            attempt(service, &side, call, request).await.map_err(|(error, _)| error)
         }
         result => result.map_err(|(error, _)| error),
     }
@@ -72,20 +73,21 @@ enum Reached {
 /// Makes a request once, if its breaker lets it and there is a place for it.
 async fn attempt(
     service: &Service,
+    side: &ServiceGuard,
     call: &CallContext,
     request: http::Request<Full<Bytes>>,
 ) -> Result<Answer, (ServiceError, Reached)> {
     let name = service.name.as_str();
     let refused = |kind, detail: String| (ServiceError::new(kind, name, detail), Reached::Perhaps);
-    let under_way = service.guard.begin().map_err(|why| {
+    let under_way = side.begin().map_err(|why| {
         let kind = if why == Refused::Throttled { "limited" } else { "open" };
         refused(kind, why.to_string())
     })?;
-    let _place = service.place(&call.team).map_err(|why| {
-        let kind = if service.guard.lowered(service.gate.limit()) { "limited" } else { "full" };
+    let _place = service.place(&call.team, side).map_err(|why| {
+        let kind = if side.is_lowered() { "limited" } else { "full" };
         refused(kind, why)
     })?;
-    service.guard.retries.note();
+    side.retries.note();
     let limit = time_left(service.timeout);
     let answer = match tokio::time::timeout(limit, exchange(service, request, &call.memory)).await {
         Ok(answer) => answer,
@@ -95,9 +97,7 @@ async fn attempt(
         }
     };
     let error = answer.as_ref().err().map(|(error, _)| error);
-    if let Some(limit) = service.guard.ended(under_way, error, service.gate.in_flight()) {
-        service.limit_to(limit);
-    }
+    side.ended(under_way, error);
     answer
 }
 

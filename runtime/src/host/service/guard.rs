@@ -1,7 +1,12 @@
-//! What protects a service from us, and us from it: its breaker, the limit that is found for it, its retries.
+//! What protects a service from a team, and the team from it: its breaker, the limit that is found for it, its
+//! retries.
 //!
 //! Invariant: a request that was not made, or whose end says nothing of the service, teaches nothing.
 //! Not here: the rules themselves (`quotas`), making requests (`client`).
+//!
+//! **For each team its own.** What a team asks for decides what it is answered: one that asks for what makes a service
+//! fail, or takes it long, must not shut the service to the others. Where the service itself fails, each team finds
+//! that out within twenty requests.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -9,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quotas::breaker::{Breaker, Outcome, Refused, Report, Ticket};
+use quotas::concurrency::Gate;
 use quotas::gradient::{Bounds, Gradient, Sample};
 use quotas::retries::RetryBudget;
 use quotas::units::{InFlight, Moment};
@@ -16,9 +22,11 @@ use quotas::units::{InFlight, Moment};
 use super::ServiceError;
 use crate::fuel::now_nanos;
 
-/// The rules of one service that adapt by themselves, shared by the threads of a node.
+/// The rules of one service for one team that adapt by themselves, shared by the threads of a node.
 #[derive(Debug)]
 pub struct ServiceGuard {
+    /// The team's requests that may be under way, as many as were found to be good.
+    pub gate: Arc<Gate>,
     breaker: Arc<Breaker>,
     gradient: Mutex<Gradient>,
     /// What is left for second tries.
@@ -38,6 +46,7 @@ impl ServiceGuard {
     pub(super) fn new(configured: InFlight, timeout: Duration) -> Self {
         let bounds = Bounds { start: configured, ..Bounds::up_to(configured, timeout) };
         Self {
+            gate: Arc::new(Gate::new(configured)),
             breaker: Arc::new(Breaker::new(now())),
             gradient: Mutex::new(Gradient::new(bounds, now())),
             retries: RetryBudget::default(),
@@ -51,9 +60,9 @@ impl ServiceGuard {
         self.breaker.report(now())
     }
 
-    /// Whether a limit is lower than the operator configured it.
-    pub(super) fn lowered(&self, limit: InFlight) -> bool {
-        limit < self.configured
+    /// Whether fewer requests may be under way than the operator configured.
+    pub(super) fn is_lowered(&self) -> bool {
+        self.gate.limit() < self.configured
     }
 
     /// The right to make a request.
@@ -62,20 +71,16 @@ impl ServiceGuard {
         Ok(UnderWay { ticket: self.breaker.admit(since, chance())?, since })
     }
 
-    /// Learns from how a request ended: with an answer, unless there is an error. Returns the limit that is to hold
-    /// from now on, when it may have changed.
-    pub(super) fn ended(
-        &self,
-        request: UnderWay,
-        error: Option<&ServiceError>,
-        in_flight: u32,
-    ) -> Option<InFlight> {
+    /// Learns from how a request ended: with an answer, unless there is an error.
+    pub(super) fn ended(&self, request: UnderWay, error: Option<&ServiceError>) {
         let now = now();
         let took = now.since(request.since);
-        let (outcome, sample) = self.lesson(error, took)?;
+        let Some((outcome, sample)) = self.lesson(error, took) else { return };
         request.ticket.finish(outcome, now, chance());
         let mut gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        gradient.finished(sample, in_flight, now).then(|| gradient.limit())
+        if gradient.finished(sample, self.gate.in_flight(), now) {
+            self.gate.set_limit(gradient.limit());
+        }
     }
 
     /// What an end says of the service; nothing when it says nothing.
@@ -156,7 +161,7 @@ mod tests {
         let guard = guard();
         for _ in 0..20 {
             let request = guard.begin().unwrap();
-            guard.ended(request, Some(&failed("unreachable", None)), 1);
+            guard.ended(request, Some(&failed("unreachable", None)));
         }
         assert!(matches!(guard.begin(), Err(Refused::Open { .. })));
         assert_eq!(guard.breaker().phase.as_str(), "open");

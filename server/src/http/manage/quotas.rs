@@ -12,8 +12,9 @@ use api::{Problem, QuotaAnswer, QuotaChange, QuotaMode, QuotaOrigin, QuotaReques
 use quotas::concurrency::Gate;
 use quotas::limits::Policy;
 use quotas::memory::Ledger;
-use quotas::scope::Scope;
+use quotas::scope::{Scope, TeamName};
 use quotas::setting::{Name, Setting};
+use runtime::host::service::ServiceGuard;
 
 use super::query::{self, Query, REASON_MAX};
 use super::{AdminDoor, Answered, Door, body, json, ok, tagged};
@@ -33,7 +34,10 @@ pub(super) async fn one(
     }
     if let Scope::Service(name) = &scope {
         let service = door.node.shared().services.get(name).ok_or_else(|| unknown(&scope))?;
-        let rules = vec![of_service(&service.gate)];
+        let mut rules = vec![of_gate("concurrency.service", &service.gate)];
+        // Of the others' requests a team learns nothing.
+        let seen = service.sides().into_iter().filter(|(team, _)| caller.sees(team));
+        rules.extend(seen.flat_map(|(team, side)| of_side(&team, &side)));
         return ok(&QuotaState { scope: scope.to_string(), rules, etag: etag(0) });
     }
     let found = door.node.controller().send(QuotaOf(scope.clone())).await?;
@@ -179,10 +183,22 @@ fn of_rule(info: &RuleInfo, scope: &Scope) -> api::QuotaRule {
     }
 }
 
-fn of_service(gate: &Gate) -> api::QuotaRule {
+/// What one team has of a service: its places, as many as were found to be good, and its breaker.
+fn of_side(team: &TeamName, side: &ServiceGuard) -> [api::QuotaRule; 2] {
+    let report = side.breaker();
+    let breaker = api::QuotaRule {
+        limit: report.phase.as_str().to_owned(),
+        used: report.failed.into(),
+        remaining: report.calls.saturating_sub(report.failed).into(),
+        ..of_gate(&format!("breaker.service of {team}"), &side.gate)
+    };
+    [of_gate(&format!("concurrency.service of {team}"), &side.gate), breaker]
+}
+
+fn of_gate(rule: &str, gate: &Gate) -> api::QuotaRule {
     let (limit, in_flight) = (gate.limit().get(), gate.in_flight());
     api::QuotaRule {
-        rule: "concurrency.service".to_owned(),
+        rule: rule.to_owned(),
         name: None,
         limit: limit.to_string(),
         here: None,
