@@ -186,7 +186,8 @@ impl NodeGuard {
 
     /// Puts other terms in force; what was used stays used. Walks the table of clients where their rate changed.
     pub fn set(&self, terms: &Terms, now: Moment) {
-        set_gate(&self.gate, terms);
+        // It protects the node's memory, and so it never only observes.
+        self.gate.set_limit(in_flight(terms));
         let quota = quota(terms.get(Name::ClientRate).limit, terms.get(Name::ClientBurst).limit);
         if quota != self.clients.quota() {
             self.clients.rescale(quota, now);
@@ -263,10 +264,13 @@ fn set_limiter(limiter: &Limiter, terms: &Terms, now: Moment) {
 }
 
 fn set_gate(gate: &Gate, terms: &Terms) {
-    let term = terms.get(Name::Concurrency);
-    let limit = u32::try_from(term.limit).unwrap_or(u32::MAX).max(1);
-    gate.set_limit(InFlight::new(limit).expect("at least one"));
-    gate.tally.set_observes(term.observe);
+    gate.set_limit(in_flight(terms));
+    gate.tally.set_observes(terms.get(Name::Concurrency).observe);
+}
+
+fn in_flight(terms: &Terms) -> InFlight {
+    let limit = u32::try_from(terms.get(Name::Concurrency).limit).unwrap_or(u32::MAX).max(1);
+    InFlight::new(limit).expect("at least one")
 }
 
 fn set_budgets(budgets: &Budgets, terms: &Terms) {

@@ -7,7 +7,7 @@ use api::{ClientError, Problem, QuotaChange, QuotaMode, QuotaOrigin, QuotaReques
 use api::{Role, TokenRequest};
 use bytes::Bytes;
 use tests::device::{Device, Reply};
-use tests::server::{Options, Server};
+use tests::server::{Options, Server, TOKEN};
 use tests::wait::until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callboard-under-test");
@@ -314,6 +314,45 @@ async fn an_endpoint_for_a_test_ends_by_itself_and_gives_its_place_back() {
     assert_eq!((gone.status, &*gone.code()), (410, "endpoint.expired"));
     server.deploy_with("tv/more", WIDE, BURNS).await.expect("its place is free");
     assert_eq!(device.get("/tv/more").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_operator_sets_shows_and_resets_quotas_on_the_command_line() {
+    let (server, _) = deployed().await;
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(PROGRAM);
+        command.arg("quota").args(arguments).env("NO_COLOR", "1");
+        let output =
+            command.env("CALLBOARD_URL", &server.admin).env("CALLBOARD_TOKEN", TOKEN).output().unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), said)
+    };
+    let (code, said) = run(&[
+        "set",
+        "team:tv",
+        "rate=1000/s",
+        "fuel-day=5e9",
+        "--soft",
+        "70",
+        "--reason",
+        "busy",
+        "--observe",
+    ]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("rate 1000/s, only counted") && said.contains("warning from 70 %"), "{said}");
+    let (_, said) = run(&["show", "team:tv"]);
+    let line = said.lines().find(|line| line.starts_with("budget.fuel_day.team")).unwrap();
+    assert!(line.contains("5000000000") && line.contains("would 0") && line.ends_with("busy"), "{line}");
+    let (_, said) = run(&["show", "team:tv", "--json"]);
+    let state: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+    assert!(state.to_string().contains("\"soft\":\"3500000000\""), "{state}");
+    let (code, said) = run(&["set", "team:tv", "rate=0/s", "--reason", "none"]);
+    assert!(code == Some(1) || code == Some(3), "{code:?} {said}");
+    assert!(said.contains("must not be zero"), "{said}");
+    let (code, said) = run(&["reset", "team:tv"]);
+    assert!(code == Some(0) && said.contains("nothing set"), "{said}");
+    assert_eq!(rule(&server, "team:tv", "rate.team").await.limit, "2000/s");
 }
 
 #[tokio::test]

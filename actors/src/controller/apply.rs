@@ -24,6 +24,9 @@ use crate::units::UnitFailure;
 /// How many guards of endpoints that are gone are kept, so that deploying them again gives no fresh burst.
 const GONE_MAX: usize = 1_024;
 
+/// So many teams are counted for; beyond that those without an endpoint are forgotten.
+const TEAMS_MAX: usize = 4_096;
+
 /// A script as it is served.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -208,6 +211,9 @@ impl Controller {
     pub(super) fn team_guard(&mut self, team: &TeamName) -> Arc<TeamGuard> {
         if let Some(guard) = self.teams.get(team) {
             return Arc::clone(guard);
+        }
+        if self.teams.len() >= TEAMS_MAX {
+            self.teams.retain(|_, guard| Arc::strong_count(guard) > 1);
         }
         let guard = Arc::new(TeamGuard::new(team.clone(), &self.shared.policy));
         self.teams.insert(team.clone(), Arc::clone(&guard));

@@ -64,26 +64,32 @@ impl Handler<SetQuota> for Controller {
         }
         let (work, known) = (self.work(ctx), self.quotas.row(&set.scope));
         Box::pin(async move {
-            let mut known = known;
+            let (mut known, mut is_fresh) = (known, false);
             for _ in 0..=RACES {
-                if set.expected.is_some_and(|expected| expected != known.generation) {
-                    return Err(ControlError::QuotaConflict { present: known.generation });
-                }
-                let row = changed(&known, &set, unix_ms());
-                if set.dry_run || row.rules == known.rules {
-                    return Ok(row);
-                }
-                let what = if set.changes.is_empty() { "quota.reset" } else { "quota.set" };
-                let audit = set.who.entry(what, &set.scope, Some(set.reason.clone()));
-                if put(&*work.store, &row, &audit).await? {
-                    work.controller.send(MergeQuotas(vec![row.clone()])).await?;
-                    work.shared.fleet.hint(Change::Quota(row.scope.clone()));
-                    return Ok(row);
+                let is_stale = set.expected.is_some_and(|expected| expected != known.generation);
+                if !is_stale {
+                    let row = changed(&known, &set, unix_ms());
+                    if row.rules.is_empty() && known.rules.is_empty() {
+                        return Ok(known);
+                    }
+                    if set.dry_run {
+                        return Ok(row);
+                    }
+                    let what = if set.changes.is_empty() { "quota.reset" } else { "quota.set" };
+                    let audit = set.who.entry(what, &set.scope, Some(set.reason.clone()));
+                    if put(&*work.store, &row, &audit).await? {
+                        work.controller.send(MergeQuotas(vec![row.clone()])).await?;
+                        work.shared.fleet.hint(Change::Quota(row.scope.clone()));
+                        return Ok(row);
+                    }
+                } else if is_fresh {
+                    break;
                 }
                 // Somebody else was faster, here or on another node.
                 let stored = work.store.quotas().await?;
                 known = stored.iter().find(|row| row.scope == set.scope).cloned().unwrap_or(known);
                 work.controller.send(MergeQuotas(stored)).await?;
+                is_fresh = true;
             }
             Err(ControlError::QuotaConflict { present: known.generation })
         })

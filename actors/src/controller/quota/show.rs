@@ -140,6 +140,8 @@ impl Controller {
         let rate = RuleInfo {
             rule: Rule::Rate(Holder::Client).as_str(),
             burst: Some(clients.burst.get().into()),
+            // Each client has a count of its own; one that is new has all of it.
+            remaining: clients.burst.get().into(),
             ..sheet.info(Name::ClientRate, clients.rate.get().into(), (0, None), Some(&node.clients.tally))
         };
         vec![rate, sheet.gate(&node.gate)]
