@@ -20,6 +20,7 @@ use actix::prelude::SendError;
 use actix::{Actor, Addr};
 use arc_swap::Guard;
 use quotas::admission::{self, Ask, Verdict};
+use quotas::priority::Priority;
 use quotas::refusal::Refusal;
 use quotas::scope::{ClassName, EndpointId};
 use quotas::units::Moment;
@@ -106,7 +107,7 @@ impl Lane {
         self.0.node.shared().routes.load()
     }
 
-    /// Lets a call in, or says why not.
+    /// Lets a call in, or says why not. Its priority is the endpoint's, unless the device asks for a lower one.
     ///
     /// # Errors
     /// The rule that refused.
@@ -114,20 +115,25 @@ impl Lane {
         &self,
         entry: &EndpointEntry,
         class: Option<&ClassName>,
+        asked: Option<Priority>,
         client: &[u8],
     ) -> Result<Admitted, Box<Refusal>> {
         let shared = self.0.node.shared();
         let board = shared.board.load();
+        let own = entry.spec.priority;
+        let priority = asked.map_or(own, |asked| own.lowered(asked));
         let ask = Ask {
             board: &board,
             node: &shared.node,
             endpoint: &entry.guard,
             revision: entry.revision,
             class,
+            priority,
             client,
         };
         let now = Moment::from_nanos(now_nanos());
-        if board.observed(&ask.facts()).is_some() {
+        self.0.stats.borrow_mut().came(&entry.id, class, priority, now);
+        if board.observe(&ask.facts()) {
             self.0.stats.borrow_mut().refused(&entry.id, "switch.observed");
         }
         match admission::admit(&ask, now, unix_ms()) {
@@ -187,7 +193,7 @@ impl Lane {
         entry: &Arc<EndpointEntry>,
         incoming: Incoming,
     ) -> Result<Answered, Box<Refusal>> {
-        let admitted = self.admit(entry, incoming.class.as_ref(), &incoming.client)?;
+        let admitted = self.admit(entry, incoming.class.as_ref(), None, &incoming.client)?;
         Ok(self.run(entry, admitted, incoming).await)
     }
 
@@ -315,7 +321,7 @@ impl Lane {
         entry: &EndpointEntry,
         class: Option<&ClassName>,
     ) -> Option<Box<Refusal>> {
-        refusals::switched_off(&self.0.node.shared().board.load(), entry, class)
+        refusals::killed(&self.0.node.shared().board.load(), entry, class)
     }
 }
 

@@ -19,9 +19,9 @@ use arc_swap::ArcSwap;
 use quotas::guards::{Condition, NodeGuard};
 use quotas::limits::Policy;
 use quotas::rate::Quota;
-use quotas::scope::{ClassName, ScriptId, ServiceName};
+use quotas::scope::{ClassName, RegionName, ScriptId, ServiceName};
 use quotas::switches::Board;
-use quotas::units::Bytes;
+use quotas::units::{Bytes, Moment};
 use runtime::codec::SigningKeys;
 use runtime::host::service::Service;
 
@@ -47,6 +47,8 @@ const LEAVE_WAIT: Duration = Duration::from_millis(500);
 pub struct NodeConfig {
     /// Its name.
     pub name: String,
+    /// The region that it is in, for switches of a region.
+    pub region: Option<RegionName>,
     /// Defaults and ceilings.
     pub policy: Policy,
     /// The rates of classes of devices.
@@ -111,6 +113,10 @@ pub struct Shared {
     pub fleet: Fleet,
     /// How far the node has come since its start.
     pub progress: Progress,
+    /// Since when its traffic is counted.
+    pub counting_since: Moment,
+    /// Held by a drill that runs.
+    pub(crate) drilling: Arc<tokio::sync::Mutex<()>>,
     unserved: Mutex<BTreeMap<ScriptId, UnitFailure>>,
     tokens: AtomicU64,
 }

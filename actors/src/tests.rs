@@ -3,5 +3,6 @@
 mod deploys;
 mod failures;
 mod faulty;
+mod fleet_model;
 mod kit;
 mod switches;

@@ -2,7 +2,8 @@
 //!
 //! Invariant: rules are asked in a fixed order and the first that refuses is the one named: 1 switches ·
 //! 2 quarantine · 3 the node's condition · 4 rates: class, client, endpoint, team · 5 calls alive: endpoint,
-//! team, node. All are asked before any is charged, and a refused call spends nothing.
+//! team, node. All are asked before any is charged, and a refused call spends nothing. A switch that caps calls
+//! alive is asked among the switches and entered with the other gates.
 //! Not here: reading clocks, counting fuel, HTTP status codes, publishing the board.
 //!
 //! **Asked, then charged, by many threads.** Two calls may both be told yes where one place is left. So the
@@ -15,13 +16,14 @@
 
 use std::time::Duration;
 
-use crate::concurrency::{Full, GateKind, Permit};
+use crate::concurrency::{Full, GateKind, Permit, Place};
 use crate::guards::{Condition, EndpointGuard, NodeGuard, tightest};
+use crate::priority::Priority;
 use crate::quarantine::Quarantine;
 use crate::rate::{Bucket, Wait};
-use crate::refusal::{RatePolicy, Refusal, RefusalCode};
+use crate::refusal::{RatePolicy, Refusal, RefusalCode, left_until};
 use crate::scope::{ClassName, RevisionNumber, Scope};
-use crate::switches::{Board, CallFacts, Switch};
+use crate::switches::{Armed, Board, CallFacts};
 use crate::units::{Amount, Moment};
 
 /// When to come back to a node that is pressed or draining.
@@ -42,6 +44,8 @@ pub struct Ask<'a> {
     pub revision: RevisionNumber,
     /// The device's class, if it has one.
     pub class: Option<&'a ClassName>,
+    /// How important the call is.
+    pub priority: Priority,
     /// What tells this client from others, such as its address.
     pub client: &'a [u8],
 }
@@ -66,8 +70,9 @@ pub fn admit(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Verdict {
 }
 
 fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusal>> {
-    if let Some(switch) = ask.board.verdict(&ask.facts()) {
-        return Err(switched_off(switch, unix_ms));
+    let facts = ask.facts();
+    if let Some(switch) = ask.board.verdict(&facts) {
+        return Err(switched(switch, switch.full(), unix_ms));
     }
     if let Some(quarantine) = ask.endpoint.quarantine.against(ask.revision) {
         return Err(set_aside(ask, &quarantine, unix_ms));
@@ -88,8 +93,16 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
         gate.ask().map_err(|full| too_many(ask, kind, full))?;
     }
 
-    let permit =
+    let mut permit =
         Permit::take(endpoint, team, &ask.node.gate).map_err(|(kind, full)| too_many(ask, kind, full))?;
+    for (switch, gate) in ask.board.gates(&facts) {
+        match Place::take(gate) {
+            Ok(place) => permit.keep(place),
+            // A call that it would have refused would hold no place in it.
+            Err(_) if switch.switch().observe => {}
+            Err(full) => return Err(switched(switch, Some(full), unix_ms)),
+        }
+    }
     for rate in rates.charged() {
         rate.bucket.charge(now).map_err(|wait| too_fast(ask, rate, wait, now, unix_ms))?;
     }
@@ -99,7 +112,12 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
 impl<'a> Ask<'a> {
     /// What the switch board has to know of this call.
     pub fn facts(&self) -> CallFacts<'a> {
-        CallFacts { endpoint: &self.endpoint.id, revision: self.revision, class: self.class }
+        CallFacts {
+            endpoint: &self.endpoint.id,
+            revision: self.revision,
+            class: self.class,
+            priority: self.priority,
+        }
     }
 
     /// Of the rates that bound this call the one of which the least is left, when at least 80 % of it is
@@ -178,15 +196,19 @@ impl RateKind {
 
 // Explanations are made in functions of their own, which are called when the verdict is already certain.
 
+/// The refusal of a switch, which counts it.
 #[cold]
-fn switched_off(switch: &Switch, unix_ms: u64) -> Box<Refusal> {
-    Box::new(Refusal {
-        since: Some(switch.since),
-        until: switch.until,
-        by: Some(switch.by.clone()),
-        reason: Some(switch.reason.clone()),
-        retry_after: left_until(switch.until, unix_ms),
-        ..Refusal::new(RefusalCode::SwitchOff, "switch", switch.scope.clone())
+fn switched(armed: &Armed, full: Option<Full>, unix_ms: u64) -> Box<Refusal> {
+    armed.count();
+    let refusal = armed.refusal(unix_ms);
+    Box::new(match full {
+        Some(full) => Refusal {
+            limit: Some(Amount::Calls(u64::from(full.limit.get()))),
+            observed: Some(Amount::Calls(u64::from(full.in_flight))),
+            retry_after: Some(GATE_BACK_AFTER),
+            ..refusal
+        },
+        None => refusal,
     })
 }
 
@@ -240,11 +262,6 @@ fn too_many(ask: &Ask<'_>, kind: GateKind, full: Full) -> Box<Refusal> {
         retry_after: Some(GATE_BACK_AFTER),
         ..Refusal::new(RefusalCode::ConcurrencyExceeded, rule, scope)
     })
-}
-
-/// The time left until an end; nothing where there is no end or it has passed and only waits to be recorded.
-fn left_until(until: Option<u64>, unix_ms: u64) -> Option<Duration> {
-    until?.checked_sub(unix_ms).filter(|left| *left > 0).map(Duration::from_millis)
 }
 
 #[cfg(test)]

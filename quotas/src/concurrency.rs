@@ -113,6 +113,8 @@ pub struct Permit {
     _endpoint: Place,
     _team: Place,
     _node: Place,
+    /// In the gates of caps; costs nothing where there is none.
+    capped: Vec<Place>,
 }
 
 impl Permit {
@@ -124,7 +126,13 @@ impl Permit {
             _endpoint: place(GateKind::Endpoint, endpoint)?,
             _team: place(GateKind::Team, team)?,
             _node: place(GateKind::Node, node)?,
+            capped: Vec::new(),
         })
+    }
+
+    /// Keeps a place in one more gate.
+    pub fn keep(&mut self, place: Place) {
+        self.capped.push(place);
     }
 }
 

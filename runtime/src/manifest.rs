@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use quotas::limits::Requested;
+pub use quotas::priority::Priority;
 use quotas::scope::{EndpointName, ScriptName, ServiceName, TeamName};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -108,38 +109,6 @@ impl Method {
 }
 
 impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How early calls are shed when a node is pressed: the background first, users last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// Nobody waits for it.
-    Background,
-    /// It is fetched before somebody asks for it.
-    Prefetch,
-    /// A person waits for it.
-    #[default]
-    User,
-}
-
-impl Priority {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::User, Self::Prefetch, Self::Background];
-
-    /// Its name in a manifest.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Prefetch => "prefetch",
-            Self::Background => "background",
-        }
-    }
-}
-
-impl fmt::Display for Priority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

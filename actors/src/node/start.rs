@@ -11,21 +11,23 @@ use actix::Actor;
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
 use quotas::guards::NodeGuard;
-use quotas::scope::{Scope, ScriptId};
-use quotas::switches::Board;
+use quotas::scope::ScriptId;
+use quotas::switches::{Board, Home, SwitchId};
+use quotas::units::Moment;
+use runtime::fuel::now_nanos;
 
 use super::{Node, NodeConfig, Progress, Shared, warm};
 use crate::controller::{ApplyAll, Controller, Depth, Prepared, prepare};
 use crate::error::{StartError, StoreError};
 use crate::events::Event;
 use crate::fleet::Fleet;
-use crate::journal::Journal;
+use crate::journal::{Entry, Journal};
 use crate::lane::LaneRegistry;
 use crate::routes::Routes;
 use crate::storage::{Cursor, Head, Kept, NodeRow, Store, SwitchRow};
 use crate::supervisor::Supervisor;
+use crate::supervisor::desk::Desk;
 use crate::units::Units;
-use crate::verdicts;
 use crate::watch::{Left, Storage};
 use crate::who::unix_ms;
 
@@ -38,6 +40,7 @@ const READ_AT_ONCE: usize = 8;
 
 pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<Node, StartError> {
     let name: Arc<str> = config.name.into();
+    let home = Home { node: name.parse().ok(), region: config.region };
     let units = Units::new(Arc::clone(&store), config.compiler, config.keys, config.cache, Arc::clone(&name));
     let units = Arc::new(units.map_err(StartError::Store)?);
     let classes: HashMap<_, _> = config.classes.into_iter().collect();
@@ -52,7 +55,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
     let shared = Arc::new(Shared {
         name: Arc::clone(&name),
         routes: ArcSwap::from_pointee(Routes::default()),
-        board: ArcSwap::from_pointee(Board::default()),
+        board: ArcSwap::from_pointee(Board::at(home.clone())),
         node: NodeGuard::new(&config.policy, &classes, RandomState::new()),
         lanes: LaneRegistry::default(),
         units,
@@ -60,6 +63,8 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         services: config.services,
         fleet: Fleet::new(me, config.peers),
         progress: Progress::default(),
+        counting_since: Moment::from_nanos(now_nanos()),
+        drilling: Arc::default(),
         unserved: Mutex::default(),
         tokens: AtomicU64::new(0),
     });
@@ -70,7 +75,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         move || Journal::open(&path)
     });
     let opened = opened.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    let (journal, replayed) = opened.map_err(|source| StartError::Journal { path, source })?;
+    let (journal, replayed) = opened.map_err(|source| StartError::Journal { path: path.clone(), source })?;
     if replayed.damaged > 0 {
         Event::JournalDamaged { lines: replayed.damaged }.tell();
     }
@@ -94,12 +99,19 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         }
     };
 
-    let rows = verdicts::newest(replayed.rows.iter().chain(&stored).cloned());
-    let known: HashMap<&Scope, &SwitchRow> = stored.iter().map(|row| (&row.scope, row)).collect();
-    let is_stored = |row: &&SwitchRow| known.get(&row.scope).is_some_and(|known| *known == *row);
-    let unstored: Vec<SwitchRow> = rows.values().filter(|row| !is_stored(row)).cloned().collect();
+    let mut desk = Desk::new(home, replayed.rows, replayed.unstored);
+    let learned = desk.merge(stored.iter().cloned());
+    let learned: Vec<Entry> = learned.taken.into_iter().map(Entry::Row).collect();
+    if !learned.is_empty() {
+        // So that they hold after a start without the store, too.
+        let written = journal.append(learned).await;
+        written.map_err(|source| StartError::Journal { path: path.clone(), source })?;
+    }
+    let known: HashMap<SwitchId, &SwitchRow> = stored.iter().map(|row| (row.id(), row)).collect();
+    let is_stored = |row: &&SwitchRow| known.get(&row.id()).is_some_and(|known| *known == *row);
+    let unstored: Vec<SwitchRow> = desk.rows().iter().filter(|row| !is_stored(row)).cloned().collect();
     let supervisor =
-        Supervisor::new(Arc::clone(&shared), Arc::clone(&store), journal, rows, unstored, config.restarts);
+        Supervisor::new(Arc::clone(&shared), Arc::clone(&store), journal, desk, unstored, config.restarts);
     // In force before anything else runs, and before the actor's first message.
     supervisor.publish();
     let supervisor = supervisor.start();

@@ -14,7 +14,7 @@ use runtime::bundle::{Bundle, BundleHash};
 use serde::{Deserialize, Serialize};
 
 use super::records::{
-    AuditEntry, Claimed, Commit, Committed, ContentHash, ContentKind, Move, Revision, SwitchRow,
+    AuditEntry, Claimed, Commit, Committed, ContentHash, ContentKind, Move, Revision, Seen, SwitchRow,
 };
 use super::rows::{AuditRow, Kept, MoveRow, RevisionRow, StoredSwitch};
 use super::store::{READ_MAX, Store};
@@ -22,8 +22,9 @@ use crate::error::StoreError;
 use crate::routes::claims;
 use crate::who::Who;
 
-/// The format that this program writes, and the newest that it reads.
-const FORMAT: u32 = 1;
+/// The newest format that this program reads. It writes the oldest that says all: the first one knew no switches but
+/// kill switches, and who reads it would take every other one for such a one.
+const FORMAT: u32 = 2;
 const ABOUT: &str = "export.json";
 const BUNDLES: &str = "bundles/";
 const SCRIPTS: &str = "scripts/";
@@ -73,7 +74,9 @@ pub async fn export(
     mut take: impl FnMut(Part) -> Result<(), StoreError>,
 ) -> Result<Copied, StoreError> {
     let mut part = |name: String, bytes: Bytes| take(Part { name, bytes });
-    part(ABOUT.to_owned(), json(&About { format: FORMAT })?)?;
+    let switches = store.switches().await?;
+    let format = switches.iter().map(Kept::version).max().unwrap_or(1);
+    part(ABOUT.to_owned(), json(&About { format })?)?;
     let mut copied = Copied::default();
     let mut written = HashSet::new();
     for (script, head) in store.heads().await? {
@@ -101,7 +104,6 @@ pub async fn export(
             .collect();
         part(format!("{SCRIPTS}{script}.json"), json(&lines)?)?;
     }
-    let switches = store.switches().await?;
     copied.switches = switches.len();
     part(SWITCHES.to_owned(), json(&switches.iter().map(Kept::to_row).collect::<Vec<_>>())?)?;
     let audit = store.audit(None, READ_MAX).await?;
@@ -234,8 +236,8 @@ impl Import {
         for row in rows {
             let row: SwitchRow = record(&SWITCHES, row)?;
             let what = if row.off { "switch.off" } else { "switch.on" };
-            let audit = Who::node("import").entry(what, &row.scope, Some(row.reason.clone()));
-            store.put_switch(&row, &audit).await?;
+            let audit = Who::node("import").entry(what, row.id(), Some(row.reason.clone()));
+            store.put_switch(&row, Seen::All, &audit).await?;
             self.copied.switches += 1;
         }
         Ok(())

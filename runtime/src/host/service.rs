@@ -13,9 +13,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use quotas::concurrency::{Full, Gate, Place, Share, Shares};
 use quotas::scope::{ServiceName, TeamName};
+use quotas::switches::Armed;
+use quotas::traffic::Minutes;
 use quotas::units::{Bytes as Size, InFlight};
 use rune::alloc::String as ScriptString;
 use rune::alloc::fmt::TryWrite;
@@ -44,8 +47,10 @@ pub struct Service {
     pub gate: Arc<Gate>,
     /// How many of those one team may have: half, so that a team whose requests pile up leaves room for others.
     pub shares: Arc<Shares<TeamName>>,
-    /// Whether a switch turned it off.
-    pub off: std::sync::atomic::AtomicBool,
+    /// The switch that turned it off, or observes what that would refuse.
+    pub switch: ArcSwapOption<Armed>,
+    /// How often scripts asked for it in the last minutes.
+    pub asked: Minutes,
 }
 
 impl Service {
@@ -58,8 +63,8 @@ impl Service {
         response_max: Size,
     ) -> Self {
         let (gate, shares) = (Arc::new(Gate::new(concurrency)), Shares::half_of(concurrency));
-        let off = std::sync::atomic::AtomicBool::new(false);
-        Self { name, url, timeout, response_max, gate, shares, off }
+        let (switch, asked) = (ArcSwapOption::empty(), Minutes::default());
+        Self { name, url, timeout, response_max, gate, shares, switch, asked }
     }
 
     /// A place for a request of this team, or why there is none.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::operate::{SwitchArguments, TokenArguments};
+pub use self::operate::{DrillArguments, SwitchArguments, TokenArguments};
 pub(super) use self::operate::{SwitchCommand, TokenCommand};
 pub(super) use self::project::Until;
 pub use self::project::{
@@ -97,6 +97,8 @@ pub enum Command {
     Endpoints(EndpointsArguments),
     /// Turn things off and on
     Switch(SwitchArguments),
+    /// Try every kind of switch on a canary, and show what each does
+    Drill(DrillArguments),
     /// Show whether the server is well
     Status(ServerArguments),
     /// Make, list and revoke tokens

@@ -214,6 +214,13 @@ pub(super) const KEYS: &[Key] = &[
         doc: "The node's name in the fleet.",
     },
     key(
+        "node.region",
+        Kind::Text,
+        "",
+        "The region that the node is in, for switches of a region; none when nothing is said.",
+    ),
+    key("node.drill_team", Kind::Text, "drill", "The team that the canary of a drill is deployed for."),
+    key(
         "node.admin_url",
         Kind::Text,
         "",

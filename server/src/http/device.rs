@@ -112,7 +112,7 @@ async fn serve_call(
         return Err(told(Problem::of("hops.exceeded", "")));
     }
     let class = caller.class.as_ref();
-    let admitted = thread.lane.admit(&entry, class, &caller.client).map_err(|refusal| {
+    let admitted = thread.lane.admit(&entry, class, caller.priority, &caller.client).map_err(|refusal| {
         let decision = ulid::Ulid::generate().to_string();
         let response = problem::respond_refusal(&refusal, &decision);
         thread.lane.remember(decision, &entry.id, *refusal);

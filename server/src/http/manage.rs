@@ -7,6 +7,7 @@
 //! (`actors`).
 
 mod body;
+mod drill;
 mod endpoints;
 mod frame;
 pub mod hosts;
@@ -103,6 +104,7 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
             "/switches/{scope:.*}",
             [("PUT", web::put().to(switches::off)), ("DELETE", web::delete().to(switches::on))],
         ))
+        .service(at("/drill", [("POST", web::post().to(drill::run))]))
         .service(at("/tokens", [read(tokens::list), ("POST", web::post().to(tokens::create))]))
         .service(at("/tokens/{id}", [("DELETE", web::delete().to(tokens::revoke))]))
         .default_service(web::to(unknown));

@@ -12,6 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use api::{Check, Health};
 use quotas::guards::Condition;
+use quotas::switches::{Board, Kind};
 
 use self::exposition::Scrape;
 use super::auth::Caller;
@@ -90,6 +91,7 @@ pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpR
         lanes: shared.lanes.len(),
         routes: shared.routes.load().len(),
         switches: shared.board.load().iter().count(),
+        switch_hits: switch_hits(&shared.board.load()),
         unserved: shared.unserved().len(),
         missing: shared.progress.missing(),
         nodes: shared.fleet.others().len() + 1,
@@ -99,6 +101,13 @@ pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpR
     let text =
         scrape.text().map_err(|_| ProblemError::of("server.internal", "the metrics were not written"))?;
     Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
+}
+
+/// How often switches of each kind refused, or would have.
+fn switch_hits(board: &Board) -> Vec<(&'static str, &'static str, u64)> {
+    let states = [(false, "off"), (true, "observe")];
+    let each = Kind::ALL.into_iter().flat_map(|kind| states.map(|(observe, state)| (kind, observe, state)));
+    each.map(|(kind, observe, state)| (kind.as_str(), state, board.tally().get(kind, observe))).collect()
 }
 
 async fn store(door: &AdminDoor) -> Result<(), String> {

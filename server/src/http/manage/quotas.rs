@@ -39,6 +39,10 @@ fn rules(shared: &Shared, scope: &Scope) -> Option<Vec<QuotaRule>> {
     let of_script = |script: &ScriptId| routes.iter().find(|entry| entry.id.script == *script);
     match scope {
         Scope::All => Some(vec![concurrency("concurrency.node", &shared.node.gate)]),
+        Scope::Region(_) | Scope::Node(_) => {
+            let here = shared.board.load().home().has(scope);
+            here.then(|| vec![concurrency("concurrency.node", &shared.node.gate)])
+        }
         Scope::Team(team) => {
             routes.iter().find(|entry| entry.id.team() == team).map(|entry| of_team(&entry.guard.team))
         }
@@ -92,7 +96,9 @@ fn milliseconds(time: Duration) -> u64 {
 fn unknown(scope: &Scope) -> ProblemError {
     let code = match scope {
         Scope::Service(_) => "service.unknown",
-        Scope::Team(_) | Scope::Class(_) | Scope::All => "resource.unknown",
+        Scope::Team(_) | Scope::Class(_) | Scope::All | Scope::Region(_) | Scope::Node(_) => {
+            "resource.unknown"
+        }
         Scope::Script(_) | Scope::Endpoint(_) | Scope::Revision(_) => "endpoint.unknown",
     };
     Problem::of(code, format!("nothing of {scope} is served here")).into()

@@ -77,6 +77,7 @@ async fn node(directory: PathBuf) -> Node {
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&directory.join("store")).await.unwrap());
     let config = NodeConfig {
         name: "a".to_owned(),
+        region: None,
         policy: Policy::default(),
         classes: Vec::new(),
         services: BTreeMap::new(),
