@@ -9,6 +9,7 @@ mod activate;
 mod apply;
 mod claims;
 mod deploy;
+mod freeze;
 mod prepare;
 mod quota;
 mod read;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quotas::rule::Rule;
 use quotas::scope::{EndpointId, RevisionNumber, Scope, ScriptId};
+use quotas::switches::SwitchId;
 use runtime::bundle::BundleHash;
 use runtime::host::call::{Level, LogLine};
 
@@ -75,29 +76,29 @@ events! {
         /// Why.
         code: &'static str
     } = "endpoint rejected", warn;
-    /// Something was turned off.
+    /// A switch was set.
     SwitchFlipped {
-        /// What.
-        scope: &'a Scope,
+        /// Which.
+        switch: &'a SwitchId,
         /// By whom.
         by: &'a str,
-        /// The count of the scope's changes.
+        /// The count of its changes.
         generation: u64
     } = "switch flipped", warn;
-    /// Something was turned on again.
+    /// A switch was released.
     SwitchReleased {
-        /// What.
-        scope: &'a Scope,
+        /// Which.
+        switch: &'a SwitchId,
         /// By whom.
         by: &'a str,
-        /// The count of the scope's changes.
+        /// The count of its changes.
         generation: u64
     } = "switch released", warn;
     /// A switch reached the store.
     SwitchStored {
-        /// What it is about.
-        scope: &'a Scope,
-        /// The count of the scope's changes.
+        /// Which.
+        switch: &'a SwitchId,
+        /// The count of its changes.
         generation: u64
     } = "switch stored", info;
     /// The journal could not be written.

@@ -161,7 +161,7 @@ impl Lane {
         self.0.node.shared().routes.load()
     }
 
-    /// Lets a call in, or says why not.
+    /// Lets a call in, or says why not. Its priority is the endpoint's, unless the device asks for a lower one.
     ///
     /// # Errors
     /// The rule that refused.
@@ -169,13 +169,16 @@ impl Lane {
         &self,
         entry: &EndpointEntry,
         class: Option<&ClassName>,
+        asked: Option<Priority>,
         client: &[u8],
-        priority: Priority,
     ) -> Result<Admitted, Box<Refusal>> {
         let board = self.0.node.shared().board.load();
+        let own = entry.spec.priority;
+        let priority = asked.map_or(own, |asked| own.lowered(asked));
         let ask = self.ask(&board, entry, class, client, priority);
         let now = Moment::from_nanos(now_nanos());
-        if board.observed(&ask.facts()).is_some() {
+        self.0.stats.borrow_mut().came(&entry.id, class, priority, now);
+        if board.observe(&ask.facts()) {
             self.0.stats.borrow_mut().refused(&entry.id, "switch.observed");
         }
         match admission::admit(&ask, now, unix_ms()) {
@@ -213,7 +216,7 @@ impl Lane {
             revision: entry.revision,
             class,
             client,
-            priority: priority.lowered(entry.spec.priority),
+            priority,
             shed,
             over_share: shed.get().is_some() && shares.borrow().is_over(entry.id.team()),
         }
@@ -231,7 +234,8 @@ impl Lane {
         let bytes = Bytes::new(cost.host_bytes.get().saturating_add(answered));
         let spent = Spent { fuel: cost.fuel, host_calls: cost.host_calls, bytes };
         let board = self.0.node.shared().board.load();
-        let (ask, now) = (self.ask(&board, entry, class, &[], Priority::User), Moment::from_nanos(now_nanos()));
+        let (ask, now) =
+            (self.ask(&board, entry, class, &[], Priority::User), Moment::from_nanos(now_nanos()));
         admission::settle(&ask, &spent, was_observed, now, |rule, scope| {
             Event::BudgetNearlyUsed { scope, rule }.tell();
         });
@@ -312,7 +316,7 @@ impl Lane {
         entry: &Arc<EndpointEntry>,
         incoming: Incoming,
     ) -> Result<Answered, Box<Refusal>> {
-        let admitted = self.admit(entry, incoming.class.as_ref(), &incoming.client, Priority::User)?;
+        let admitted = self.admit(entry, incoming.class.as_ref(), None, &incoming.client)?;
         Ok(self.run(entry, admitted, incoming, None).await)
     }
 
@@ -469,7 +473,7 @@ impl Lane {
         entry: &EndpointEntry,
         class: Option<&ClassName>,
     ) -> Option<Box<Refusal>> {
-        refusals::switched_off(&self.0.node.shared().board.load(), entry, class)
+        refusals::killed(&self.0.node.shared().board.load(), entry, class)
     }
 }
 

@@ -41,6 +41,10 @@ pub mod fleet;
 
 pub mod metrics;
 
+pub mod traffic;
+
+pub mod drill;
+
 pub mod error;
 
 mod turns;

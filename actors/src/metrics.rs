@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use quotas::scope::EndpointId;
+use quotas::priority::Priority;
+use quotas::scope::{ClassName, EndpointId};
+use quotas::traffic::Minutes;
+use quotas::units::Moment;
 use runtime::run::Cost;
 
 use crate::lane::Source;
@@ -35,6 +38,9 @@ pub struct EndpointStats {
     pub longest_gap: Duration,
     /// How many are under way.
     pub in_flight: u64,
+    /// How many came in the last minutes, of each class and priority: as many as the operator has classes, three
+    /// times.
+    pub came: Vec<(Option<ClassName>, Priority, Minutes)>,
     /// Lines of its log that were too many for a second.
     pub lines_dropped: u64,
     /// Answers that were given instead, by where they are from.
@@ -54,6 +60,7 @@ impl EndpointStats {
             running: Duration::ZERO,
             longest_gap: Duration::ZERO,
             in_flight: 0,
+            came: Vec::new(),
             lines_dropped: 0,
             fallbacks: BTreeMap::new(),
             lines: (0, 0),
@@ -79,6 +86,16 @@ impl EndpointStats {
         self.outcomes.values().sum()
     }
 
+    fn came(&mut self, class: Option<&ClassName>, priority: Priority) -> &Minutes {
+        let is_it =
+            |(of, at, _): &(Option<ClassName>, Priority, Minutes)| of.as_ref() == class && *at == priority;
+        let place = self.came.iter().position(is_it).unwrap_or_else(|| {
+            self.came.push((class.cloned(), priority, Minutes::default()));
+            self.came.len() - 1
+        });
+        &self.came[place].2
+    }
+
     fn add(&mut self, other: &Self) {
         for (code, count) in &other.outcomes {
             *self.outcomes.entry(code).or_default() += count;
@@ -92,6 +109,9 @@ impl EndpointStats {
         self.running += other.running;
         self.longest_gap = self.longest_gap.max(other.longest_gap);
         self.in_flight += other.in_flight;
+        for (class, priority, minutes) in &other.came {
+            self.came(class.as_ref(), *priority).add(minutes);
+        }
         self.lines_dropped += other.lines_dropped;
     }
 }
@@ -107,6 +127,17 @@ pub(crate) struct LaneStats {
 }
 
 impl LaneStats {
+    /// A call came, whatever becomes of it.
+    pub(crate) fn came(
+        &mut self,
+        endpoint: &EndpointId,
+        class: Option<&ClassName>,
+        priority: Priority,
+        now: Moment,
+    ) {
+        self.of(endpoint).came(class, priority).count(now);
+    }
+
     /// A call that did not run.
     pub(crate) fn refused(&mut self, endpoint: &EndpointId, code: &'static str) {
         *self.of(endpoint).outcomes.entry(code).or_default() += 1;

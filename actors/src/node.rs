@@ -22,10 +22,10 @@ use quotas::guards::{Condition, NodeGuard};
 use quotas::limits::Policy;
 use quotas::rate::Quota;
 use quotas::remedy::Rules;
-use quotas::scope::{ClassName, ScriptId, ServiceName};
+use quotas::scope::{ClassName, RegionName, ScriptId, ServiceName};
 use quotas::switches::Board;
 use quotas::track::Paces;
-use quotas::units::Bytes;
+use quotas::units::{Bytes, Moment};
 use runtime::codec::SigningKeys;
 use runtime::host::service::Service;
 
@@ -55,6 +55,8 @@ const LEAVE_WAIT: Duration = Duration::from_millis(500);
 pub struct NodeConfig {
     /// Its name.
     pub name: String,
+    /// The region that it is in, for switches of a region.
+    pub region: Option<RegionName>,
     /// Defaults and ceilings.
     pub policy: Policy,
     /// The rates of classes of devices.
@@ -141,6 +143,10 @@ pub struct Shared {
     pub flight: Option<Arc<FlightBoard>>,
     /// What is set aside since before the start.
     pub(crate) aside: Aside,
+    /// Since when its traffic is counted.
+    pub counting_since: Moment,
+    /// Held by a drill that runs.
+    pub(crate) drilling: Arc<tokio::sync::Mutex<()>>,
     unserved: Mutex<BTreeMap<ScriptId, UnitFailure>>,
     tokens: AtomicU64,
 }

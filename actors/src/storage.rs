@@ -17,7 +17,7 @@ pub use self::embedded::Embedded;
 pub use self::mirror::Mirror;
 pub use self::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, DeployId, Fingerprint,
-    Head, Move, NodeRow, QuotaRow, QuotaRule, Revision, SwitchRow, TokenRow,
+    Head, Move, NodeRow, QuotaRow, QuotaRule, Revision, Seen, SwitchRow, Switched, TokenRow,
 };
 pub use self::scylla::{CqlConfig, CqlConsistency, CqlSerial, Scylla};
 pub use self::store::{Kept, Store};

@@ -3,6 +3,7 @@
 mod deploys;
 mod failures;
 mod faulty;
+mod fleet_model;
 mod hand_over;
 mod kit;
 mod switches;

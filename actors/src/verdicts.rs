@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quotas::scope::Scope;
-use quotas::switches::{Change, Switch};
+use quotas::switches::{Change, Switch, SwitchId};
 use quotas::units::Moment;
 
 use crate::storage::SwitchRow;
@@ -43,24 +42,47 @@ pub fn jittered(time: Duration, chance: u64) -> Duration {
     time.saturating_mul(share) / 1000
 }
 
-/// Of all rows of a scope the one that wins.
-pub fn newest(rows: impl IntoIterator<Item = SwitchRow>) -> BTreeMap<Scope, SwitchRow> {
-    let mut newest: BTreeMap<Scope, SwitchRow> = BTreeMap::new();
+/// Tells when a switch has come to its end, by the slower of two clocks: the wall clock, and the wall clock of the
+/// start with the time that has passed since. A clock that is set forward ends nothing early, and one that is set
+/// back ends it late. After a start the wall clock is believed.
+#[derive(Debug, Clone, Copy)]
+pub struct SlowClock {
+    wall_ms: u64,
+    at: Moment,
+}
+
+impl SlowClock {
+    /// A clock that starts now.
+    pub fn new(wall_ms: u64, at: Moment) -> Self {
+        Self { wall_ms, at }
+    }
+
+    /// The time, in Unix milliseconds.
+    pub fn now(&self, wall_ms: u64, at: Moment) -> u64 {
+        let passed = u64::try_from(at.since(self.at).as_millis()).unwrap_or(u64::MAX);
+        wall_ms.min(self.wall_ms.saturating_add(passed))
+    }
+}
+
+/// Of all rows of a switch the one that wins.
+pub fn newest(rows: impl IntoIterator<Item = SwitchRow>) -> BTreeMap<SwitchId, SwitchRow> {
+    let mut newest: BTreeMap<SwitchId, SwitchRow> = BTreeMap::new();
     for row in rows {
-        match newest.get(&row.scope) {
-            Some(known) if !row.replaces(known) => {}
-            _ => drop(newest.insert(row.scope.clone(), row)),
+        let id = row.id();
+        match newest.get(&id) {
+            Some(known) if !row.outranks(known) => {}
+            _ => drop(newest.insert(id, row)),
         }
     }
     newest
 }
 
 /// Of these rows those that are off, and of the others the newest: as many as are remembered.
-pub fn remembered(rows: BTreeMap<Scope, SwitchRow>, most: usize) -> Vec<SwitchRow> {
+pub fn remembered(rows: BTreeMap<SwitchId, SwitchRow>, most: usize) -> Vec<SwitchRow> {
     let (mut kept, mut released): (Vec<_>, Vec<_>) = rows.into_values().partition(|row| row.off);
     released.sort_by_key(|row| std::cmp::Reverse(row.since_ms));
     kept.extend(released.into_iter().take(most));
-    kept.sort_by(|one, next| one.scope.cmp(&next.scope));
+    kept.sort_by_cached_key(SwitchRow::id);
     kept
 }
 
@@ -68,7 +90,7 @@ pub fn remembered(rows: BTreeMap<Scope, SwitchRow>, most: usize) -> Vec<SwitchRo
 pub fn change_of(row: &SwitchRow) -> Change {
     match row.off {
         true => Change::Off(Arc::new(switch_of(row))),
-        false => Change::On(row.scope.clone(), row.generation),
+        false => Change::On(row.id(), row.generation),
     }
 }
 
@@ -76,6 +98,7 @@ pub fn change_of(row: &SwitchRow) -> Change {
 pub fn switch_of(row: &SwitchRow) -> Switch {
     Switch {
         scope: row.scope.clone(),
+        effect: row.effect,
         by: row.by.as_str().into(),
         reason: row.reason.as_str().into(),
         since: row.since_ms,
@@ -89,6 +112,7 @@ pub fn switch_of(row: &SwitchRow) -> Switch {
 pub fn row_of(switch: &Switch) -> SwitchRow {
     SwitchRow {
         scope: switch.scope.clone(),
+        effect: switch.effect,
         off: true,
         generation: switch.generation,
         by: switch.by.to_string(),
@@ -101,6 +125,7 @@ pub fn row_of(switch: &Switch) -> SwitchRow {
 
 #[cfg(test)]
 mod tests {
+    use quotas::scope::Scope;
     use quotas::switches::Board;
 
     use super::*;
@@ -108,6 +133,7 @@ mod tests {
     fn row(scope: &str, generation: u64, off: bool) -> SwitchRow {
         SwitchRow {
             scope: Scope::parse(scope).unwrap(),
+            effect: quotas::switches::Effect::Kill,
             off,
             generation,
             by: "ana".to_owned(),
@@ -140,6 +166,16 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_ends_no_switch_early() {
+        let minute = |minutes: u64| Moment::from_nanos(minutes * 60_000_000_000);
+        let clock = SlowClock::new(1_000, minute(5));
+        let now = |wall_ms, minutes| clock.now(wall_ms, minute(minutes));
+        assert_eq!(now(61_000, 6), 61_000);
+        assert_eq!(now(3_661_000, 6), 61_000, "set forward by an hour");
+        assert_eq!(now(500, 6), 500, "set back");
+    }
+
+    #[test]
     fn a_board_is_made_of_the_newest_rows_in_any_order() {
         let rows =
             [row("all", 1, true), row("team:tv", 2, false), row("team:tv", 1, true), row("all", 1, false)];
@@ -147,10 +183,14 @@ mod tests {
         let back = newest(rows.into_iter().rev());
         assert_eq!(forth, back);
         let board = Board::default().changed(forth.values().map(change_of));
-        assert!(board.get(&Scope::All).is_some());
-        assert!(board.get(&Scope::parse("team:tv").unwrap()).is_none());
-        assert_eq!(board.next_generation(&Scope::parse("team:tv").unwrap()), 3);
-        assert_eq!(board.iter().map(row_of).collect::<Vec<_>>(), [row("all", 1, true)]);
+        let tv: SwitchId = "team:tv".parse().unwrap();
+        assert!(board.get(&SwitchId::kill(Scope::All)).is_some());
+        assert!(board.get(&tv).is_none());
+        assert_eq!(board.next_generation(&tv), 3);
+        assert_eq!(
+            board.iter().map(|armed| row_of(armed.switch())).collect::<Vec<_>>(),
+            [row("all", 1, true)]
+        );
     }
 
     #[test]

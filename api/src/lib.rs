@@ -50,7 +50,10 @@ pub use self::revisions::{
     ActivateRequest, Activated, Cut, Deleted, DeployAnswer, FileEntry, Head, Revision, RevisionDetail, Script,
 };
 pub use self::shape::{Schemas, Shape, UnknownWord};
-pub use self::switches::{Switch, SwitchAnswer, SwitchRequest, SwitchState};
+pub use self::switches::{
+    DrillAnswer, DrillRequest, DrillRow, Radius, RadiusOfEndpoint, ShedLevel, Spread, Switch, SwitchAnswer,
+    SwitchKind, SwitchRequest, SwitchState,
+};
 pub use self::tokens::{Role, Token, TokenMade, TokenRequest, Whoami};
 
 /// A point in time, written in RFC 3339 and UTC.

@@ -3,7 +3,8 @@
 //! Invariant: rules are asked in a fixed order and the first that refuses is the one named: 1 switches ·
 //! 2 quarantine · 3 the node's condition and pressure · 4 rates: class, client, endpoint, team · 5 budgets: class,
 //! endpoint, team, of each first fuel, then host calls, bytes, requests · 6 memory: team, node · 7 calls alive:
-//! endpoint, team, node. All are asked before any is charged, and a refused call spends nothing.
+//! endpoint, team, node. All are asked before any is charged, and a refused call spends nothing. A switch that caps
+//! calls alive is asked among the switches and entered with the other gates.
 //! Not here: reading clocks, counting fuel, HTTP status codes, publishing the board.
 //!
 //! **Asked, then charged, by many threads.** Two calls may both be told yes where one place is left. So the
@@ -24,16 +25,16 @@ use std::time::Duration;
 
 use self::books::Books;
 use crate::budget::{Budget, BudgetKind, Budgets, Exhausted, Spent};
-use crate::concurrency::{Full, Gate, GateKind, Permit};
+use crate::concurrency::{Full, Gate, GateKind, Permit, Place};
 use crate::guards::{ClassGuard, Condition, EndpointGuard, NodeGuard, nearly, tightest};
 use crate::pressure::level::{ShedLevel, Shedding};
 use crate::priority::{Priority, Score};
 use crate::quarantine::Quarantine;
 use crate::rate::{Bucket, Wait};
-use crate::refusal::{RatePolicy, Refusal, RefusalCode};
+use crate::refusal::{RatePolicy, Refusal, RefusalCode, left_until};
 use crate::rule::{Holder, Rule, Tally};
 use crate::scope::{ClassName, RevisionNumber, Scope, TeamName};
-use crate::switches::{Board, CallFacts, Switch};
+use crate::switches::{Armed, Board, CallFacts, Switch};
 use crate::units::{Amount, Bytes, Moment};
 
 /// When to come back to a node that is draining.
@@ -85,8 +86,9 @@ pub fn admit(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Verdict {
 }
 
 fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusal>> {
-    if let Some(switch) = ask.board.verdict(&ask.facts()) {
-        return Err(switched_off(switch, unix_ms));
+    let facts = ask.facts();
+    if let Some(switch) = ask.board.verdict(&facts) {
+        return Err(switched(switch, switch.full(), unix_ms));
     }
     if let Some(quarantine) = ask.endpoint.quarantine.against(ask.revision) {
         return Err(set_aside(ask, &quarantine, unix_ms));
@@ -134,7 +136,15 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
         }
     }
 
-    let permit = enter(ask, &mut books)?;
+    let mut permit = enter(ask, &mut books)?;
+    for (switch, gate) in ask.board.gates(&facts) {
+        match Place::take(gate) {
+            Ok(place) => permit.keep(place),
+            // A call that it would have refused would hold no place in it.
+            Err(_) if switch.switch().observe => {}
+            Err(full) => return Err(switched(switch, Some(full), unix_ms)),
+        }
+    }
     for rate in rates.charged() {
         if books.charges(rate.tally)
             && let Err(wait) = rate.bucket.charge(now)
@@ -197,7 +207,12 @@ pub fn settle(
 impl<'a> Ask<'a> {
     /// What the switch board has to know of this call.
     pub fn facts(&self) -> CallFacts<'a> {
-        CallFacts { endpoint: &self.endpoint.id, revision: self.revision, class: self.class }
+        CallFacts {
+            endpoint: &self.endpoint.id,
+            revision: self.revision,
+            class: self.class,
+            priority: self.priority,
+        }
     }
 
     /// Of the rates and budgets that bound this call the one of which the least part is left, when at least 80 %
@@ -312,15 +327,19 @@ impl Rate<'_> {
 
 // Explanations are made in functions of their own, which are called when the verdict is already certain.
 
+/// The refusal of a switch, which counts it.
 #[cold]
-fn switched_off(switch: &Switch, unix_ms: u64) -> Box<Refusal> {
-    Box::new(Refusal {
-        since: Some(switch.since),
-        until: switch.until,
-        by: Some(switch.by.clone()),
-        reason: Some(switch.reason.clone()),
-        retry_after: left_until(switch.until, unix_ms),
-        ..Refusal::new(RefusalCode::SwitchOff, "switch", switch.scope.clone())
+fn switched(armed: &Armed, full: Option<Full>, unix_ms: u64) -> Box<Refusal> {
+    armed.count();
+    let refusal = armed.refusal(unix_ms);
+    Box::new(match full {
+        Some(full) => Refusal {
+            limit: Some(Amount::Calls(u64::from(full.limit.get()))),
+            observed: Some(Amount::Calls(u64::from(full.in_flight))),
+            retry_after: Some(GATE_BACK_AFTER),
+            ..refusal
+        },
+        None => refusal,
     })
 }
 
@@ -399,11 +418,6 @@ fn too_much(rule: &'static str, team: Option<&TeamName>, (limit, held): (Bytes, 
 /// A time in milliseconds, rounded up.
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
-}
-
-/// The time left until an end; nothing where there is no end or it has passed and only waits to be recorded.
-fn left_until(until: Option<u64>, unix_ms: u64) -> Option<Duration> {
-    until?.checked_sub(unix_ms).filter(|left| *left > 0).map(Duration::from_millis)
 }
 
 #[cfg(test)]

@@ -129,6 +129,8 @@ pub struct Permit {
     _node: Place,
     observed: Option<Rule>,
     is_nearly_used: bool,
+    /// In the gates of caps; costs nothing where there is none.
+    capped: Vec<Place>,
 }
 
 impl Permit {
@@ -151,7 +153,13 @@ impl Permit {
             _node: place(GateKind::Node, node)?,
             observed: None,
             is_nearly_used: false,
+            capped: Vec::new(),
         })
+    }
+
+    /// Keeps a place in one more gate.
+    pub fn keep(&mut self, place: Place) {
+        self.capped.push(place);
     }
 
     /// The rule that would have refused the call if it did not only observe.

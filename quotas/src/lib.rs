@@ -7,7 +7,7 @@
 //! do gives up; `guards` holds what is counted for whom, `admission` asks all of them, and `refusal` is its answer when
 //! it is no. `setting` says what of it can be changed, `team` what a team may keep, `portion` which part of it each
 //! node has. For the services behind, `gradient` finds how many requests they can take, `breaker` leaves alone one
-//! that fails, and `retries` keeps second tries from adding to its trouble.
+//! that fails, and `retries` keeps second tries from adding to its trouble. `traffic` says how many calls there were.
 //!
 //! Invariant: everything here is a synchronous decision over values that were handed in; the time is an
 //! argument, and a call that is admitted costs no allocation.
@@ -56,8 +56,11 @@ pub mod gradient;
 pub mod breaker;
 
 pub mod retries;
+
 pub mod setting;
 
 pub mod team;
 
 pub mod portion;
+
+pub mod traffic;

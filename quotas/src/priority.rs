@@ -13,6 +13,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// How important a call is: the greater is kept longer.
@@ -26,6 +27,11 @@ pub enum Priority {
     #[default]
     User,
 }
+
+/// Text that names no priority.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a priority; there are user, prefetch, background")]
+pub struct ParsePriorityError(String);
 
 /// Where a call stands in the order in which calls are given up: 1 is kept longest, 100 goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,11 +56,6 @@ impl Priority {
             Self::Prefetch => "prefetch",
             Self::Background => "background",
         }
-    }
-
-    /// The priority with this name, in small letters.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|priority| priority.as_str() == name)
     }
 
     /// The scores of its calls.
@@ -85,6 +86,27 @@ impl Priority {
 impl fmt::Display for Priority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Priority {
+    type Err = ParsePriorityError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|priority| priority.as_str() == text)
+            .ok_or_else(|| ParsePriorityError(text.to_owned()))
+    }
+}
+
+impl ParsePriorityError {
+    /// The stable code of this error.
+    pub const CODE: &'static str = "priority.invalid";
+
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        Self::CODE
     }
 }
 

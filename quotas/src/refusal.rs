@@ -16,6 +16,16 @@ use crate::units::Amount;
 pub enum RefusalCode {
     /// Somebody switched it off.
     SwitchOff,
+    /// Somebody has it answered by its fallback alone.
+    SwitchFallback,
+    /// Somebody has it answered by its last good answer alone.
+    SwitchLastGood,
+    /// Somebody keeps calls out that are as little important as this one.
+    SwitchShed,
+    /// Somebody lets so many calls be alive at one time.
+    SwitchCapped,
+    /// Somebody keeps it from being changed.
+    DeployFrozen,
     /// It harmed the node and was set aside.
     QuarantineActive,
     /// The node has too much to do.
@@ -88,8 +98,13 @@ pub struct Refusal {
 
 impl RefusalCode {
     /// Every code there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::SwitchOff,
+        Self::SwitchFallback,
+        Self::SwitchLastGood,
+        Self::SwitchShed,
+        Self::SwitchCapped,
+        Self::DeployFrozen,
         Self::QuarantineActive,
         Self::PressureShed,
         Self::RateExceeded,
@@ -104,6 +119,11 @@ impl RefusalCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SwitchOff => "switch.off",
+            Self::SwitchFallback => "switch.fallback",
+            Self::SwitchLastGood => "switch.last_good",
+            Self::SwitchShed => "switch.shed",
+            Self::SwitchCapped => "switch.capped",
+            Self::DeployFrozen => "deploy.frozen",
             Self::QuarantineActive => "quarantine.active",
             Self::PressureShed => "pressure.shed",
             Self::RateExceeded => "rate.exceeded",
@@ -151,6 +171,11 @@ impl Refusal {
             | RefusalCode::MemoryExceeded
             | RefusalCode::BudgetExceeded => Reader::SlowDown,
             RefusalCode::SwitchOff
+            | RefusalCode::SwitchFallback
+            | RefusalCode::SwitchLastGood
+            | RefusalCode::SwitchShed
+            | RefusalCode::SwitchCapped
+            | RefusalCode::DeployFrozen
             | RefusalCode::QuarantineActive
             | RefusalCode::PressureShed
             | RefusalCode::LaneFull
@@ -163,6 +188,18 @@ impl Refusal {
         match self.code {
             RefusalCode::SwitchOff => {
                 "Wait until it is switched on again; who did it and why stands in the list of switches."
+            }
+            RefusalCode::SwitchFallback | RefusalCode::SwitchLastGood => {
+                "Wait until the switch is released: until then the script does not run, and what stands in for it had no answer; who did it and why stands in the list of switches."
+            }
+            RefusalCode::SwitchShed => {
+                "Leave out calls that nobody waits for until the switch is released; more important ones are let in."
+            }
+            RefusalCode::SwitchCapped => {
+                "Try again after the time given, with fewer calls at one time; an operator bounds them for now."
+            }
+            RefusalCode::DeployFrozen => {
+                "Wait until the freeze is released; who set it and why stands in the list of switches. Devices are served meanwhile."
             }
             RefusalCode::QuarantineActive => {
                 "Deploy a revision without the fault, or wait until the quarantine ends; calling more often does not help."
@@ -191,6 +228,11 @@ impl Refusal {
             RefusalCode::NodeDraining => "Try again on a new connection: another node takes over.",
         }
     }
+}
+
+/// The time left until an end; nothing where there is no end or it has passed and only waits to be recorded.
+pub(crate) fn left_until(until: Option<u64>, unix_ms: u64) -> Option<Duration> {
+    until?.checked_sub(unix_ms).filter(|left| *left > 0).map(Duration::from_millis)
 }
 
 impl fmt::Display for Refusal {
@@ -239,6 +281,7 @@ mod tests {
         check(RefusalCode::RateExceeded, "endpoint:tv/home/home", Reader::SlowDown);
         check(RefusalCode::BudgetExceeded, "team:tv", Reader::SlowDown);
         check(RefusalCode::SwitchOff, "team:tv", Reader::WeProtectOurselves);
+        check(RefusalCode::SwitchCapped, "team:tv", Reader::WeProtectOurselves);
         check(RefusalCode::QuarantineActive, "endpoint:tv/home/home", Reader::WeProtectOurselves);
         check(RefusalCode::LaneFull, "all", Reader::WeProtectOurselves);
         check(RefusalCode::PressureShed, "all", Reader::WeProtectOurselves);

@@ -82,7 +82,13 @@ names! {
     ScriptName, "a script's name", "home";
     /// The name of an endpoint, unique in its script.
     EndpointName, "an endpoint's name", "home";
+    /// The name of a region, which nodes are in.
+    RegionName, "a region's name", "eu-west-1";
 }
+
+/// The name of a node, unique in its fleet: 1 to 63 printable ASCII characters without spaces, as hosts have them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeName(Arc<str>);
 
 /// A script of a team: `tv/home`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,6 +138,10 @@ pub enum Scope {
     Class(ClassName),
     /// All calls that scripts make to a service: `service:catalog`.
     Service(ServiceName),
+    /// Everything that runs on the nodes of a region: `region:eu-west-1`.
+    Region(RegionName),
+    /// Everything that runs on one node: `node:tv-7.example`.
+    Node(NodeName),
 }
 
 impl Scope {
@@ -142,8 +152,20 @@ impl Scope {
             Self::Script(script) => Some(&script.team),
             Self::Endpoint(endpoint) => Some(endpoint.team()),
             Self::Revision(revision) => Some(&revision.script.team),
-            Self::All | Self::Class(_) | Self::Service(_) => None,
+            Self::All | Self::Class(_) | Self::Service(_) | Self::Region(_) | Self::Node(_) => None,
         }
+    }
+}
+
+impl NodeName {
+    /// Reads a node's name.
+    pub fn parse(text: &str) -> Result<Self, ParseScopeError> {
+        text.parse()
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -200,7 +222,8 @@ impl RevisionId {
 }
 
 impl Scope {
-    /// Reads `all`, `team:…`, `script:…`, `endpoint:…`, `revision:…`, `class:…` or `service:…`.
+    /// Reads `all`, `team:…`, `script:…`, `endpoint:…`, `revision:…`, `class:…`, `service:…`, `region:…` or
+    /// `node:…`.
     pub fn parse(text: &str) -> Result<Self, ParseScopeError> {
         text.parse()
     }
@@ -215,6 +238,8 @@ impl Scope {
             Self::Revision(_) => "revision",
             Self::Class(_) => "class",
             Self::Service(_) => "service",
+            Self::Region(_) => "region",
+            Self::Node(_) => "node",
         }
     }
 }
@@ -254,7 +279,25 @@ impl fmt::Display for Scope {
             Self::Revision(id) => write!(f, ":{id}"),
             Self::Class(id) => write!(f, ":{id}"),
             Self::Service(id) => write!(f, ":{id}"),
+            Self::Region(id) => write!(f, ":{id}"),
+            Self::Node(id) => write!(f, ":{id}"),
         }
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for NodeName {
+    type Err = ParseScopeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let problem = "it has to be 1 to 63 printable characters without spaces";
+        if fits { Ok(Self(text.into())) } else { Err(wrong("a node's name", text, "tv-7.example")(problem)) }
     }
 }
 
@@ -328,9 +371,12 @@ impl FromStr for Scope {
             "revision" => Self::Revision(rest.parse()?),
             "class" => Self::Class(rest.parse()?),
             "service" => Self::Service(rest.parse()?),
+            "region" => Self::Region(rest.parse()?),
+            "node" => Self::Node(rest.parse()?),
             _ => {
                 return Err(wrong(
-                    "the kind has to be team, script, endpoint, revision, class or service, or the whole `all`",
+                    "the kind has to be team, script, endpoint, revision, class, service, region or node, or the \
+                     whole `all`",
                 ));
             }
         })

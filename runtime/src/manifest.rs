@@ -10,6 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use quotas::limits::Requested;
+pub use quotas::priority::Priority;
 use quotas::scope::{EndpointName, ScriptName, ServiceName, TeamName};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};

@@ -10,6 +10,7 @@ mod check;
 mod copy;
 mod deploy;
 mod dev;
+mod drill;
 pub mod entry;
 mod exit;
 mod init;
@@ -79,6 +80,7 @@ fn dispatch(command: Command, out: &Out) -> Result<Exit, Failure> {
         Command::Switch(arguments) => wait(switch::run(&arguments, out)),
         Command::Why(arguments) => wait(why::run(&arguments, out)),
         Command::Quota(arguments) => wait(quota::run(&arguments, out)),
+        Command::Drill(arguments) => wait(drill::run(&arguments, out)),
         Command::Status(arguments) => wait(status::status(&arguments, out)),
         Command::Whoami(arguments) => wait(status::whoami(&arguments, out)),
         Command::Token(arguments) => wait(token::run(&arguments, out)),

@@ -76,9 +76,9 @@ fn deployed(active: u64) -> Value {
 
 fn switched(state: Option<&str>) -> Value {
     let switch = state.map(|state| {
-        json!({ "scope": "team:tv", "state": state, "reason": "r", "by": "ana", "since": "2026-01-02T03:04:05Z", "generation": 1 })
+        json!({ "scope": "team:tv", "kind": "kill", "state": state, "reason": "r", "by": "ana", "since": "2026-01-02T03:04:05Z", "generation": 1 })
     });
-    let mut answer = json!({ "scope": "team:tv", "endpoints": [], "dry_run": false });
+    let mut answer = json!({ "scope": "team:tv", "kind": "kill", "endpoints": [], "dry_run": false });
     if let Some(switch) = switch {
         answer["switch"] = switch;
     }

@@ -86,7 +86,7 @@ async fn a_store_is_copied_whole_from_one_backend_to_the_other_and_back() {
     let back = ActivateRequest { revision: 1, reason: Some("two was wrong".to_owned()) };
     client.activate("tv", "home", "*", &back, false, api::client::Wait::Node).await.unwrap();
     client.delete_script("tv", "gone", "*", Some("no more"), false).await.unwrap();
-    let off = SwitchRequest { state: SwitchState::Off, reason: "a test".to_owned(), until: None };
+    let off = SwitchRequest::kill("a test");
     client.switch_off("script:radio/list", &off, false).await.unwrap();
     let rate = QuotaChange {
         name: "rate".to_owned(),

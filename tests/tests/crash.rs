@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use api::{SwitchRequest, SwitchState};
+use api::SwitchRequest;
 use crash::ledger::{Ledger, deploy_all};
 use crash::look::{look_at_all, on_new_connections};
 use rustix::process::Signal;
@@ -101,8 +101,7 @@ async fn a_switch_that_was_acknowledged_before_kill_9_stands_after_it() {
     let mut server = Server::start_with(PROGRAM, options(&directory));
     server.deploy("tv/home", "pub fn main(request) { `home` }").await.unwrap();
     for scope in ["all", "team:tv", "script:tv/home", "endpoint:tv/home/main", "revision:tv/home@1"] {
-        let request =
-            SwitchRequest { state: SwitchState::Off, reason: "before the crash".to_owned(), until: None };
+        let request = SwitchRequest::kill("before the crash");
         server.client().switch_off(scope, &request, false).await.unwrap();
         server.kill();
         server = Server::start_with(PROGRAM, options(&directory));

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use api::client::Upload;
-use api::{ClientError, Role, SwitchRequest, SwitchState, TokenRequest};
+use api::{ClientError, Role, SwitchRequest, TokenRequest};
 use tests::device::Device;
 use tests::server::{Options, Server, TOKEN, bundle};
 use tests::service::Service;
@@ -129,7 +129,7 @@ async fn a_team_turns_off_so_much_and_its_operators_more() {
     };
     let made = server.client().create_token(&wanted).await.expect("a token is made");
     let (deployer, operator) = (server.client_with(&made.secret), server.client());
-    let off = SwitchRequest { state: SwitchState::Off, reason: "a test".to_owned(), until: None };
+    let off = SwitchRequest::kill("a test");
     for n in 0..100 {
         let done = deployer.switch_off(&format!("script:tv/s{n}"), &off, false).await;
         assert_eq!(code(done), "ok", "{n}");

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use api::{ClientError, DeployAnswer, Role, SwitchRequest, SwitchState, TokenMade, TokenRequest};
+use api::{ClientError, DeployAnswer, Role, SwitchRequest, TokenMade, TokenRequest};
 use tests::cassandra::Cassandra;
 use tests::device::Device;
 use tests::server::{Options, Server};
@@ -79,7 +79,7 @@ async fn deploy(server: &Server, text: &str) -> Result<DeployAnswer, ClientError
 }
 
 fn off() -> SwitchRequest {
-    SwitchRequest { state: SwitchState::Off, reason: "a test".to_owned(), until: None }
+    SwitchRequest::kill("a test")
 }
 
 async fn all_fine(server: &Server, body: &str, calls: usize) {

@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use actors::error::StoreError;
 use actors::storage::{
-    Change, Claimed, Committed, ContentHash, ContentKind, Cursor, Fingerprint, Head, NodeRow, QuotaRow,
-    TokenRow,
+    Change, Claimed, Committed, ContentHash, ContentKind, Cursor, Fingerprint, Head, NodeRow, QuotaRow, Seen,
+    SwitchRow, Switched, TokenRow,
 };
 use bytes::Bytes;
 use quotas::scope::{RevisionNumber, Scope};
+use quotas::switches::{Effect, SwitchId};
 use store::bench::{Bench, within};
 use store::records::{audit, commit, now_ms, number, quota, script, step, switch};
 
@@ -306,25 +307,51 @@ async fn of_many_claims_one_wins(bench: Bench) {
 async fn the_higher_generation_wins_and_off_wins_when_equal(bench: Bench) {
     let store = bench.open().await;
     let home = Scope::Script(script("tv/home"));
-    let put = async |generation, off, kept: bool| {
-        let row = switch(&home, generation, off);
-        store.put_switch(&row, &audit("switch.off", &home.to_string())).await.unwrap();
+    let put = async |row: SwitchRow, seen: Seen<'_>, kept: bool| {
+        let audit = audit("switch.off", &home.to_string());
+        let present = store.switches().await.unwrap();
+        let switched = store.put_switch(&row, seen, &audit).await.unwrap();
         let found = store.switches().await.unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0] == row, kept, "generation {generation}, off {off}: {found:?}");
+        assert_eq!(found[0] == row, kept, "{row:?}: {found:?}");
+        let expected = match kept {
+            true => Switched::Kept,
+            false => Switched::Lost { present: Box::new(present[0].clone()) },
+        };
+        assert_eq!(switched, expected);
+        row
     };
-    put(1, true, true).await;
-    put(2, false, true).await;
-    put(1, true, false).await;
-    put(2, true, true).await;
-    put(2, false, false).await;
-    put(2, true, false).await;
-    put(4, false, true).await;
+    let all = async |generation, off, kept| put(switch(&home, generation, off), Seen::All, kept).await;
+    all(1, true, true).await;
+    all(2, false, true).await;
+    all(1, true, false).await;
+    all(2, true, true).await;
+    all(2, false, false).await;
+    // Of two of one generation the one that lasts longer stays.
+    let shorter = SwitchRow { until_ms: Some(1), ..switch(&home, 2, true) };
+    put(shorter, Seen::All, false).await;
+    let open = SwitchRow { until_ms: None, ..switch(&home, 3, true) };
+    put(open.clone(), Seen::Only(&[]), false).await;
+    let open = put(open, Seen::All, true).await;
+    // What is off gives way to who has seen it.
+    put(switch(&home, 4, false), Seen::Only(&[]), false).await;
+    put(SwitchRow { observe: true, ..open.clone() }, Seen::Only(&[]), false).await;
+    put(switch(&home, 4, false), Seen::Only(&[open]), true).await;
     // Only what changed something is in the audit.
-    assert_eq!(store.audit(None, 10).await.unwrap().len(), 4);
-    store.put_switch(&switch(&Scope::All, 1, true), &audit("switch.off", "all")).await.unwrap();
-    let scopes: BTreeSet<_> = store.switches().await.unwrap().into_iter().map(|row| row.scope).collect();
-    assert_eq!(scopes, BTreeSet::from([Scope::All, home.clone()]));
+    assert_eq!(store.audit(None, 10).await.unwrap().len(), 5);
+    // The same again is kept, and another kind is another switch.
+    let again = store.switches().await.unwrap().remove(0);
+    put(again, Seen::Only(&[]), true).await;
+    for row in [switch(&Scope::All, 1, true), SwitchRow { effect: Effect::Freeze, ..switch(&home, 1, true) }]
+    {
+        let switched = store.put_switch(&row, Seen::Only(&[]), &audit("switch.off", "all")).await;
+        assert_eq!(switched, Ok(Switched::Kept));
+    }
+    let ids: Vec<_> = store.switches().await.unwrap().iter().map(|row| row.id().to_string()).collect();
+    assert_eq!(
+        BTreeSet::from_iter(ids),
+        ["all", "freeze script:tv/home", "script:tv/home"].map(str::to_owned).into()
+    );
 }
 
 async fn of_quotas_the_higher_generation_wins_and_who_comes_late_is_told(bench: Bench) {
@@ -435,7 +462,7 @@ async fn everyones_audit_is_newest_first(bench: Bench) {
             commit.audit = entry.clone();
             applied(store.commit(&commit).await);
         } else {
-            store.put_switch(&switch(&Scope::All, at, true), &entry).await.unwrap();
+            store.put_switch(&switch(&Scope::All, at, true), Seen::All, &entry).await.unwrap();
         }
         want.insert(0, entry);
     }
@@ -459,8 +486,8 @@ async fn the_feed_tells_of_changes(bench: Bench) {
     let cursor = told(start, Change::Script(home.clone(), 1)).await;
     applied(store.commit(&commit(&home, 1, 2)).await);
     let cursor = told(cursor, Change::Script(home.clone(), 2)).await;
-    store.put_switch(&switch(&Scope::All, 1, true), &audit("switch.off", "all")).await.unwrap();
-    let cursor = told(cursor, Change::Switch(Scope::All)).await;
+    store.put_switch(&switch(&Scope::All, 1, true), Seen::All, &audit("switch.off", "all")).await.unwrap();
+    let cursor = told(cursor, Change::Switch(SwitchId::kill(Scope::All))).await;
     let token = TokenRow {
         id: "t1".into(),
         hash: [7; 32],
@@ -489,7 +516,7 @@ async fn what_was_stored_is_there_after_opening_again(bench: Bench) {
     let head = applied(store.commit(&stored).await);
     store.put_content(&ContentKind::Bundle, key, Bytes::from("x")).await.unwrap();
     let row = switch(&Scope::All, 3, true);
-    store.put_switch(&row, &audit("switch.off", "all")).await.unwrap();
+    store.put_switch(&row, Seen::All, &audit("switch.off", "all")).await.unwrap();
     let set = quota("team:tv", 3, 500);
     store.put_quota(&set, &audit("quota.set", "team:tv")).await.unwrap();
     store.claim_routes(&home, &["GET /home".to_owned()]).await.unwrap();

@@ -7,7 +7,7 @@ mod switch {
 
 use std::time::{Duration, Instant};
 
-use api::{Client, SwitchRequest, SwitchState};
+use api::{Client, SwitchRequest};
 use switch::hammer::{Call, Hammer};
 use tests::device::{Device, Reply};
 use tests::server::{Options, Server};
@@ -75,7 +75,7 @@ async fn turn_off(client: Client, scope: &str) -> (Instant, Instant) {
     let (done, flipped) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let request = SwitchRequest { state: SwitchState::Off, reason: "a test".to_owned(), until: None };
+        let request = SwitchRequest::kill("a test");
         runtime.block_on(async {
             // The connection is there already, as an operator's tool has it.
             client.version().await.unwrap();

@@ -121,6 +121,7 @@ impl Work {
         if expected.is_some_and(|expected| expected != head.seq) {
             return Err(ControlError::DeployConflict { present: Box::new(head) });
         }
+        self.may_change(&script)?;
         if dry_run {
             return Ok(self.foretell_shift(&script, head, active.as_ref()));
         }

@@ -93,6 +93,7 @@ impl Work {
         if let Some(deployed) = self.repeated(&deploy).await? {
             return Ok(deployed);
         }
+        self.may_change(&deploy.script)?;
         if deploy.activate {
             claims::check(&self.shared.routes.load(), &deploy.script, manifest)?;
         }
@@ -105,6 +106,8 @@ impl Work {
         let (opened, mut warnings) = compiled?;
         warnings.append(self.unknown_services(&deploy.bundle));
         let cuts = self.cuts(&deploy.bundle);
+        // To compile takes its time.
+        self.may_still_change(&deploy.script)?;
         let (revision, head, applied) =
             if deploy.dry_run { self.foretell(&deploy).await? } else { self.make(&deploy, &opened).await? };
         if !deploy.dry_run {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use quotas::refusal::Refusal;
 use quotas::scope::{EndpointId, RevisionId, ScriptId};
+use quotas::switches::{Misfit, SwitchId};
 use quotas::team::TeamRefusal;
 use runtime::compile_child::CompileError;
 use runtime::diagnostic::Diagnostics;
@@ -64,6 +66,27 @@ pub enum ControlError {
     /// The end that was asked for has passed.
     #[error("the switch would have ended already")]
     SwitchPast,
+    /// The kind of switch makes no sense for the scope.
+    #[error("{0}")]
+    SwitchMisfit(Misfit),
+    /// Somebody set the switch anew while it was being released.
+    #[error("{switch} was set anew meanwhile: look at it, and release it again if it is still to be")]
+    SwitchChanged {
+        /// The switch.
+        switch: SwitchId,
+    },
+    /// A switch keeps the script from being changed.
+    #[error("{} is frozen", _0.scope)]
+    Frozen(Box<Refusal>),
+    /// Another drill runs on this node.
+    #[error("a drill is running on this node")]
+    DrillRunning,
+    /// An endpoint cannot be called without knowing what it is for.
+    #[error("{endpoint} cannot be called in a drill: it takes parameters, or answers no GET")]
+    CanaryUnfit {
+        /// The endpoint.
+        endpoint: EndpointId,
+    },
     /// As many switches are off as may be.
     #[error("{most} switches of {of} are off already, as many as may be: turn one on again first")]
     SwitchesFull {
@@ -116,7 +139,7 @@ pub enum ControlError {
 
 impl ControlError {
     /// Every code of this enum's own; those of the store, the compiler and units come on top.
-    pub const CODES: [&'static str; 16] = [
+    pub const CODES: [&'static str; 21] = [
         "script.invalid",
         "route.conflict",
         "deploy.conflict",
@@ -127,6 +150,11 @@ impl ControlError {
         "idempotency.mismatch",
         "team.mismatch",
         "switch.past",
+        "switch.misfit",
+        "switch.changed",
+        "deploy.frozen",
+        "drill.running",
+        "drill.unfit",
         "switch.too_many",
         "quota.exceeded",
         "quota.invalid",
@@ -148,6 +176,11 @@ impl ControlError {
             Self::IdempotencyMismatch { .. } => "idempotency.mismatch",
             Self::TeamMismatch { .. } => "team.mismatch",
             Self::SwitchPast => "switch.past",
+            Self::DrillRunning => "drill.running",
+            Self::CanaryUnfit { .. } => "drill.unfit",
+            Self::SwitchMisfit(misfit) => misfit.code(),
+            Self::SwitchChanged { .. } => "switch.changed",
+            Self::Frozen(refusal) => refusal.code.as_str(),
             Self::SwitchesFull { .. } => "switch.too_many",
             Self::Quota(_) => TeamRefusal::CODE,
             Self::QuotaInvalid(_) => "quota.invalid",

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Context;
-use quotas::remedy::{Act, Mode, Step};
 use quotas::quarantine::Quarantine;
+use quotas::remedy::{Act, Mode, Step};
 use quotas::scope::Scope;
 use quotas::units::{InFlight, Moment};
 use runtime::fuel::now_nanos;
@@ -83,7 +83,8 @@ impl Keeper {
             Act::FallBack => {
                 let scope = Scope::Endpoint(endpoint.clone());
                 let who = Who::node(BY);
-                let release = Release { who, scope, reason: Some("the node is calm".to_owned()), dry_run: false };
+                let release =
+                    Release { who, scope, reason: Some("the node is calm".to_owned()), dry_run: false };
                 // It has an end of its own, should the supervisor have no room now.
                 let _ = self.supervisor.try_send(release);
             }
@@ -134,7 +135,8 @@ impl Keeper {
         let reason = evidence(step);
         actix_rt::spawn(async move {
             let before = tokio::time::timeout(STORE_WAIT, store.revisions(&script, Some(revision), 1));
-            let before = before.await.unwrap_or_else(|_| Err(StoreError::unavailable("it did not answer in time")));
+            let before =
+                before.await.unwrap_or_else(|_| Err(StoreError::unavailable("it did not answer in time")));
             let Some(before) = before.ok().and_then(|revisions| revisions.into_iter().next()) else {
                 tracing::warn!(%script, %revision, "there is no revision to roll back to");
                 return;
@@ -160,7 +162,11 @@ impl Keeper {
         actix_rt::spawn(async move {
             let noted = tokio::time::timeout(STORE_WAIT, store.note(&audit)).await;
             if !matches!(noted, Ok(Ok(()))) {
-                tracing::warn!(what = audit.what, subject = audit.subject, "an audit entry could not be stored");
+                tracing::warn!(
+                    what = audit.what,
+                    subject = audit.subject,
+                    "an audit entry could not be stored"
+                );
             }
         });
     }

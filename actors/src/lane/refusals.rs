@@ -9,6 +9,7 @@ use quotas::switches::{Board, CallFacts};
 
 use super::CallFailure;
 use crate::routes::EndpointEntry;
+use crate::who::unix_ms;
 
 /// How many decisions a lane remembers.
 const DECISIONS_MAX: usize = 1_024;
@@ -87,20 +88,15 @@ impl Decisions {
     }
 }
 
-pub(super) fn switched_off(
+/// Why a call that was let in may not go on: of the switches only one that kills stops it.
+pub(super) fn killed(
     board: &Board,
     entry: &EndpointEntry,
     class: Option<&ClassName>,
 ) -> Option<Box<Refusal>> {
-    let facts = CallFacts { endpoint: &entry.id, revision: entry.revision, class };
-    let switch = board.verdict(&facts)?;
-    Some(Box::new(Refusal {
-        since: Some(switch.since),
-        until: switch.until,
-        by: Some(switch.by.clone()),
-        reason: Some(switch.reason.clone()),
-        ..Refusal::new(RefusalCode::SwitchOff, "switch", switch.scope.clone())
-    }))
+    let (endpoint, revision, priority) = (&entry.id, entry.revision, entry.spec.priority);
+    let switch = board.killed(&CallFacts { endpoint, revision, class, priority })?;
+    Some(Box::new(switch.refusal(unix_ms())))
 }
 
 pub(super) fn no_room(endpoint: &EndpointId) -> Box<Refusal> {

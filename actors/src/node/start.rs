@@ -11,22 +11,24 @@ use actix::Actor;
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
 use quotas::guards::NodeGuard;
-use quotas::scope::{Scope, ScriptId};
-use quotas::switches::Board;
+use quotas::scope::ScriptId;
+use quotas::switches::{Board, Home, SwitchId};
+use quotas::units::Moment;
+use runtime::fuel::now_nanos;
 
 use super::{Aside, Node, NodeConfig, Progress, Shared, warm};
 use crate::controller::{ApplyAll, Controller, Depth, Prepared, prepare};
 use crate::error::{StartError, StoreError};
 use crate::events::Event;
 use crate::fleet::Fleet;
-use crate::journal::Journal;
+use crate::journal::{Entry, Journal};
 use crate::keeper::Keeper;
 use crate::lane::{LaneRegistry, LastGood, SlowLanes};
 use crate::routes::Routes;
 use crate::storage::{Cursor, Head, Kept, NodeRow, QuotaRow, Store, SwitchRow};
+use crate::supervisor::desk::Desk;
 use crate::supervisor::{Supervisor, TakeOver};
 use crate::units::Units;
-use crate::verdicts;
 use crate::watch::{Left, Storage};
 use crate::who::unix_ms;
 
@@ -39,6 +41,7 @@ const READ_AT_ONCE: usize = 8;
 
 pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<Node, StartError> {
     let name: Arc<str> = config.name.into();
+    let home = Home { node: name.parse().ok(), region: config.region };
     let units = Units::new(Arc::clone(&store), config.compiler, config.keys, config.cache, Arc::clone(&name));
     let units = Arc::new(units.map_err(StartError::Store)?);
     let classes: HashMap<_, _> = config.classes.into_iter().collect();
@@ -53,7 +56,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
     let shared = Arc::new(Shared {
         name: Arc::clone(&name),
         routes: ArcSwap::from_pointee(Routes::default()),
-        board: ArcSwap::from_pointee(Board::default()),
+        board: ArcSwap::from_pointee(Board::at(home.clone())),
         node: NodeGuard::new(&config.policy, &classes, RandomState::new()),
         lanes: LaneRegistry::default(),
         units,
@@ -66,6 +69,8 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         good: LastGood::new(config.good),
         flight: config.flight,
         aside: Aside::of(&config.aftermath.set_aside),
+        counting_since: Moment::from_nanos(now_nanos()),
+        drilling: Arc::default(),
         unserved: Mutex::default(),
         tokens: AtomicU64::new(0),
     });
@@ -100,12 +105,19 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         }
     };
 
-    let rows = verdicts::newest(replayed.rows.iter().chain(&stored).cloned());
-    let known: HashMap<&Scope, &SwitchRow> = stored.iter().map(|row| (&row.scope, row)).collect();
-    let is_stored = |row: &&SwitchRow| known.get(&row.scope).is_some_and(|known| *known == *row);
-    let unstored: Vec<SwitchRow> = rows.values().filter(|row| !is_stored(row)).cloned().collect();
+    let mut desk = Desk::new(home, replayed.rows, replayed.unstored);
+    let learned = desk.merge(stored.iter().cloned());
+    let learned: Vec<Entry> = learned.taken.into_iter().map(Entry::Row).collect();
+    if !learned.is_empty() {
+        // So that they hold after a start without the store, too.
+        let written = journal.append(learned).await;
+        written.map_err(|source| StartError::Journal { path: path.clone(), source })?;
+    }
+    let known: HashMap<SwitchId, &SwitchRow> = stored.iter().map(|row| (row.id(), row)).collect();
+    let is_stored = |row: &&SwitchRow| known.get(&row.id()).is_some_and(|known| *known == *row);
+    let unstored: Vec<SwitchRow> = desk.rows().iter().filter(|row| !is_stored(row)).cloned().collect();
     let supervisor =
-        Supervisor::new(Arc::clone(&shared), Arc::clone(&store), journal, rows, unstored, config.restarts);
+        Supervisor::new(Arc::clone(&shared), Arc::clone(&store), journal, desk, unstored, config.restarts);
     // In force before anything else runs, and before the actor's first message.
     supervisor.publish();
     let supervisor = supervisor.start();

@@ -14,7 +14,8 @@ use runtime::bundle::{Bundle, BundleHash};
 use serde::{Deserialize, Serialize};
 
 use super::records::{
-    AuditEntry, Claimed, Commit, Committed, ContentHash, ContentKind, Move, QuotaRow, Revision, SwitchRow,
+    AuditEntry, Claimed, Commit, Committed, ContentHash, ContentKind, Move, QuotaRow, Revision, Seen,
+    SwitchRow,
 };
 use super::rows::{AuditRow, Kept, MoveRow, RevisionRow, StoredQuota, StoredSwitch};
 use super::store::{READ_MAX, Store};
@@ -22,7 +23,8 @@ use crate::error::StoreError;
 use crate::routes::claims;
 use crate::who::Who;
 
-/// The format that this program writes, and the newest that it reads.
+/// The newest format that this program reads. It writes the oldest that says all: the first one knew no switches but
+/// kill switches, and who reads it would take every other one for such a one.
 const FORMAT: u32 = 2;
 const ABOUT: &str = "export.json";
 const BUNDLES: &str = "bundles/";
@@ -76,7 +78,9 @@ pub async fn export(
     mut take: impl FnMut(Part) -> Result<(), StoreError>,
 ) -> Result<Copied, StoreError> {
     let mut part = |name: String, bytes: Bytes| take(Part { name, bytes });
-    part(ABOUT.to_owned(), json(&About { format: FORMAT })?)?;
+    let switches = store.switches().await?;
+    let format = switches.iter().map(Kept::version).max().unwrap_or(1);
+    part(ABOUT.to_owned(), json(&About { format })?)?;
     let mut copied = Copied::default();
     let mut written = HashSet::new();
     for (script, head) in store.heads().await? {
@@ -104,7 +108,6 @@ pub async fn export(
             .collect();
         part(format!("{SCRIPTS}{script}.json"), json(&lines)?)?;
     }
-    let switches = store.switches().await?;
     copied.switches = switches.len();
     part(SWITCHES.to_owned(), json(&switches.iter().map(Kept::to_row).collect::<Vec<_>>())?)?;
     let quotas = store.quotas().await?;
@@ -241,8 +244,8 @@ impl Import {
         for row in rows {
             let row: SwitchRow = record(&SWITCHES, row)?;
             let what = if row.off { "switch.off" } else { "switch.on" };
-            let audit = Who::node("import").entry(what, &row.scope, Some(row.reason.clone()));
-            store.put_switch(&row, &audit).await?;
+            let audit = Who::node("import").entry(what, row.id(), Some(row.reason.clone()));
+            store.put_switch(&row, Seen::All, &audit).await?;
             self.copied.switches += 1;
         }
         Ok(())

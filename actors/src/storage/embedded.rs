@@ -24,7 +24,7 @@ use self::holding::Holding;
 pub(super) use self::kept::Keep;
 use super::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
-    QuotaRow, Revision, SwitchRow, TokenRow,
+    QuotaRow, Revision, Seen, SwitchRow, Switched, TokenRow,
 };
 use super::store::{CONTENT_MAX, READ_MAX, Store};
 use crate::error::StoreError;
@@ -203,13 +203,24 @@ impl Store for Embedded {
         self.write(move |file| shared::release_routes(file, &script, &patterns)).await
     }
 
-    async fn put_switch(&self, row: &SwitchRow, audit: &AuditEntry) -> Result<(), StoreError> {
-        let change = Change::Switch(row.scope.clone());
+    async fn put_switch(
+        &self,
+        row: &SwitchRow,
+        seen: Seen<'_>,
+        audit: &AuditEntry,
+    ) -> Result<Switched, StoreError> {
+        let change = Change::Switch(row.id());
         let (row, audit) = (row.clone(), audit.clone());
-        if self.write(move |file| shared::put_switch(file, &row, &audit)).await? {
+        let seen = match seen {
+            Seen::All => None,
+            Seen::Only(rows) => Some(rows.to_vec()),
+        };
+        let (switched, changed) =
+            self.write(move |file| shared::put_switch(file, &row, &seen, &audit)).await?;
+        if changed {
             self.tell(change);
         }
-        Ok(())
+        Ok(switched)
     }
 
     async fn switches(&self) -> Result<Vec<SwitchRow>, StoreError> {

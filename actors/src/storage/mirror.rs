@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::embedded::{Embedded, Keep};
 use super::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
-    QuotaRow, Revision, SwitchRow, TokenRow,
+    QuotaRow, Revision, Seen, SwitchRow, Switched, TokenRow,
 };
 use super::store::{Kept, Store};
 use crate::error::StoreError;
@@ -182,8 +182,13 @@ impl Store for Mirror {
         self.store.release_routes(script, patterns).await
     }
 
-    async fn put_switch(&self, row: &SwitchRow, audit: &AuditEntry) -> Result<(), StoreError> {
-        self.store.put_switch(row, audit).await
+    async fn put_switch(
+        &self,
+        row: &SwitchRow,
+        seen: Seen<'_>,
+        audit: &AuditEntry,
+    ) -> Result<Switched, StoreError> {
+        self.store.put_switch(row, seen, audit).await
     }
 
     async fn switches(&self) -> Result<Vec<SwitchRow>, StoreError> {

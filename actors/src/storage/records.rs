@@ -3,12 +3,16 @@
 //! Invariant: these are plain values; how a row is laid out in a store is no business of theirs (`rows`).
 //! Not here: the shapes that cross the wire (`api`).
 
+mod switch;
+
 use std::fmt;
 use std::str::FromStr;
 
 use quotas::scope::{RevisionNumber, Scope, ScriptId, TeamName};
 use quotas::setting::{Name, Setting};
+use quotas::switches::SwitchId;
 
+pub use self::switch::{Seen, SwitchRow, Switched};
 use crate::error::StoreError;
 
 /// The id of one deploy, chosen by who asks for it, the same in every retry.
@@ -195,34 +199,6 @@ pub enum Claimed {
     },
 }
 
-/// A switch as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SwitchRow {
-    /// What it is about.
-    pub scope: Scope,
-    /// Whether it holds; a released switch stays as a tombstone so that an older flip cannot come back.
-    pub off: bool,
-    /// Counts the flips of the scope.
-    pub generation: u64,
-    /// Who flipped it.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// Since when, in Unix milliseconds.
-    pub since_ms: u64,
-    /// Until when, in Unix milliseconds.
-    pub until_ms: Option<u64>,
-    /// Whether it only reports what it would refuse.
-    pub observe: bool,
-}
-
-impl SwitchRow {
-    /// Whether this row replaces that one: the higher generation does, and off does when equal.
-    pub fn replaces(&self, present: &Self) -> bool {
-        (self.generation, self.off) > (present.generation, present.off)
-    }
-}
-
 /// What was set of a scope's quotas, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaRow {
@@ -311,7 +287,7 @@ pub enum Change {
     /// A script's head reached this sequence number.
     Script(ScriptId, u64),
     /// A switch was flipped.
-    Switch(Scope),
+    Switch(SwitchId),
     /// A token was added or changed.
     Tokens,
     /// The quotas of a scope were changed.
@@ -339,27 +315,5 @@ mod tests {
         for text in [String::new(), "a".repeat(65), "a b".into(), "ä".into()] {
             assert!(Fingerprint::parse(&text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn the_higher_generation_wins_and_off_wins_when_equal() {
-        fn check(new: (u64, bool), old: (u64, bool), replaces: bool) {
-            let row = |(generation, off)| SwitchRow {
-                scope: Scope::All,
-                off,
-                generation,
-                by: String::new(),
-                reason: String::new(),
-                since_ms: 0,
-                until_ms: None,
-                observe: false,
-            };
-            assert_eq!(row(new).replaces(&row(old)), replaces, "{new:?} after {old:?}");
-        }
-        check((2, false), (1, true), true);
-        check((1, true), (2, false), false);
-        check((1, true), (1, false), true);
-        check((1, false), (1, true), false);
-        check((1, true), (1, true), false);
     }
 }

@@ -4,8 +4,9 @@
 //! default, anything else takes a new version.
 //! Not here: keys and tables (`embedded`, `scylla`).
 
-use quotas::scope::RevisionNumber;
+use quotas::scope::{RevisionNumber, Scope};
 use quotas::setting::Setting;
+use quotas::switches::{Effect, Kind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,10 @@ pub(super) trait Kept: Sized {
     /// The layout.
     type Row: Serialize + DeserializeOwned;
 
+    /// The version that this record is written in: an older one where an older program can read it as it is meant.
+    fn version(&self) -> u32 {
+        Self::VERSION
+    }
     fn to_row(&self) -> Self::Row;
     /// The record, or what is wrong with the row.
     fn from_row(row: Self::Row) -> Result<Self, String>;
@@ -44,7 +49,7 @@ struct VersionOnly {
 
 /// The bytes of a row.
 pub(super) fn encode<T: Kept>(record: &T) -> Result<Vec<u8>, StoreError> {
-    let bytes = rmp_serde::to_vec_named(&Versioned { version: T::VERSION, row: record.to_row() })
+    let bytes = rmp_serde::to_vec_named(&Versioned { version: record.version(), row: record.to_row() })
         .map_err(|error| StoreError::invalid(format_args!("{} cannot be written: {error}", T::WHAT)))?;
     if bytes.len() > ROW_MAX {
         return Err(StoreError::TooLarge { what: T::WHAT.to_owned(), size: bytes.len(), most: ROW_MAX });
@@ -215,22 +220,42 @@ pub(super) struct StoredSwitch {
     since_ms: u64,
     until_ms: Option<u64>,
     observe: bool,
+    /// Absent for `kill`, which was the only one in version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    level: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
 }
 
 impl Kept for SwitchRow {
     const WHAT: &'static str = "switch";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Row = StoredSwitch;
 
+    /// A program that knows only version 1 refuses what it would take for a kill switch, and leaves it out.
+    fn version(&self) -> u32 {
+        let is_new = matches!(self.scope, Scope::Region(_) | Scope::Node(_));
+        if self.effect == Effect::Kill && !is_new { 1 } else { 2 }
+    }
+
     fn to_row(&self) -> StoredSwitch {
-        let Self { scope, off, generation, by, reason, since_ms, until_ms, observe } = self.clone();
-        StoredSwitch { scope: scope.to_string(), off, generation, by, reason, since_ms, until_ms, observe }
+        let Self { scope, effect, off, generation, by, reason, since_ms, until_ms, observe } = self.clone();
+        let kind = Some(effect.kind()).filter(|kind| *kind != Kind::Kill).map(|kind| kind.to_string());
+        let level = effect.level().map(|level| level.to_string());
+        let limit = effect.limit().map(|calls| calls.get().into());
+        let scope = scope.to_string();
+        StoredSwitch { scope, off, generation, by, reason, since_ms, until_ms, observe, kind, level, limit }
     }
 
     fn from_row(row: StoredSwitch) -> Result<Self, String> {
-        let StoredSwitch { scope, off, generation, by, reason, since_ms, until_ms, observe } = row;
-        let scope = scope.parse().map_err(text)?;
-        Ok(Self { scope, off, generation, by, reason, since_ms, until_ms, observe })
+        let StoredSwitch { scope, off, generation, by, reason, since_ms, until_ms, observe, .. } = row;
+        let scope: Scope = scope.parse().map_err(text)?;
+        let kind = row.kind.map_or(Ok(Kind::Kill), |kind| kind.parse()).map_err(text)?;
+        kind.fits(&scope).map_err(text)?;
+        let effect = Effect::of(kind, row.level.as_deref(), row.limit).map_err(text)?;
+        Ok(Self { scope, effect, off, generation, by, reason, since_ms, until_ms, observe })
     }
 }
 
@@ -395,6 +420,64 @@ mod tests {
     fn a_row_of_a_newer_format_is_refused() {
         let bytes = rmp_serde::to_vec_named(&Versioned { version: 2, row: "something else" }).unwrap();
         assert_eq!(decode::<TokenRow>(&"t1", &bytes), Err(StoreError::Schema { found: 2, wanted: 1 }));
+    }
+
+    fn switch(effect: Effect, scope: &str) -> SwitchRow {
+        SwitchRow {
+            scope: scope.parse().unwrap(),
+            effect,
+            off: true,
+            generation: 1,
+            by: "ana".into(),
+            reason: "runaway".into(),
+            since_ms: 1,
+            until_ms: None,
+            observe: false,
+        }
+    }
+
+    /// What the program knew before there were kinds.
+    #[derive(Serialize, Deserialize)]
+    struct SwitchOfVersion1 {
+        scope: String,
+        off: bool,
+        generation: u64,
+        by: String,
+        reason: String,
+        since_ms: u64,
+        until_ms: Option<u64>,
+        observe: bool,
+    }
+
+    #[test]
+    fn an_older_program_reads_a_kill_switch_and_takes_nothing_else_for_one() {
+        let version =
+            |row: &SwitchRow| rmp_serde::from_slice::<VersionOnly>(&encode(row).unwrap()).unwrap().version;
+        let kill = switch(Effect::Kill, "team:tv");
+        assert_eq!(version(&kill), 1);
+        let old: Versioned<SwitchOfVersion1> = rmp_serde::from_slice(&encode(&kill).unwrap()).unwrap();
+        assert_eq!((old.row.scope.as_str(), old.row.off, old.row.generation), ("team:tv", true, 1));
+        let back = rmp_serde::to_vec_named(&Versioned { version: 1, row: old.row }).unwrap();
+        assert_eq!(decode::<SwitchRow>(&"team:tv", &back), Ok(kill));
+        let cap = Effect::Cap(quotas::units::InFlight::new(7).unwrap());
+        for newer in [
+            switch(Effect::Freeze, "team:tv"),
+            switch(Effect::Shed(quotas::priority::Priority::Prefetch), "all"),
+            switch(cap, "endpoint:tv/home/home"),
+            switch(Effect::Kill, "region:eu"),
+            switch(Effect::Kill, "node:tv-7"),
+        ] {
+            assert_eq!(version(&newer), 2, "{newer:?}");
+            assert_eq!(decode::<SwitchRow>(&"", &encode(&newer).unwrap()), Ok(newer));
+        }
+    }
+
+    #[test]
+    fn a_switch_of_an_unknown_kind_is_left_out_and_is_no_kill_switch() {
+        let mut row = switch(Effect::Freeze, "team:tv").to_row();
+        row.kind = Some("moon".into());
+        let bytes = rmp_serde::to_vec_named(&Versioned { version: 2, row }).unwrap();
+        assert_eq!(decode::<SwitchRow>(&"", &bytes).map_err(|error| error.code()), Err("store.corrupt"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use self::link::Links;
 use super::moves;
 use super::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
-    QuotaRow, Revision, SwitchRow, TokenRow,
+    QuotaRow, Revision, Seen, SwitchRow, Switched, TokenRow,
 };
 use super::store::Store;
 use crate::error::StoreError;
@@ -160,12 +160,20 @@ impl Store for Scylla {
         self.release_all(script, patterns).await
     }
 
-    async fn put_switch(&self, row: &SwitchRow, audit: &AuditEntry) -> Result<(), StoreError> {
-        if self.flip(row, audit).await? {
-            self.tell(&Change::Switch(row.scope.clone())).await;
-            self.feed_audit(audit).await;
+    async fn put_switch(
+        &self,
+        row: &SwitchRow,
+        seen: Seen<'_>,
+        audit: &AuditEntry,
+    ) -> Result<Switched, StoreError> {
+        match self.flip(row, |present| row.may_replace(present, seen), audit).await? {
+            Some(present) => Ok(Switched::Lost { present: Box::new(present) }),
+            None => {
+                self.tell(&Change::Switch(row.id())).await;
+                self.feed_audit(audit).await;
+                Ok(Switched::Kept)
+            }
         }
-        Ok(())
     }
 
     async fn switches(&self) -> Result<Vec<SwitchRow>, StoreError> {
@@ -173,7 +181,7 @@ impl Store for Scylla {
     }
 
     async fn put_token(&self, row: &TokenRow, audit: &AuditEntry) -> Result<(), StoreError> {
-        if self.flip(row, audit).await? {
+        if self.flip(row, |present| !present.revoked, audit).await?.is_none() {
             self.tell(&Change::Tokens).await;
             self.feed_audit(audit).await;
         }

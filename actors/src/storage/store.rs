@@ -13,7 +13,7 @@ use quotas::scope::{RevisionNumber, ScriptId};
 
 use super::records::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, Head, Move, NodeRow,
-    QuotaRow, Revision, SwitchRow, TokenRow,
+    QuotaRow, Revision, Seen, SwitchRow, Switched, TokenRow,
 };
 use crate::error::StoreError;
 
@@ -111,8 +111,13 @@ pub trait Store: Send + Sync {
     /// Gives back those of the patterns that the script has.
     async fn release_routes(&self, script: &ScriptId, patterns: &[String]) -> Result<(), StoreError>;
 
-    /// Sets a switch, unless what is there wins: the higher generation does, and off does when equal.
-    async fn put_switch(&self, row: &SwitchRow, audit: &AuditEntry) -> Result<(), StoreError>;
+    /// Sets a switch, unless what is there stays: see [`SwitchRow::may_replace`].
+    async fn put_switch(
+        &self,
+        row: &SwitchRow,
+        seen: Seen<'_>,
+        audit: &AuditEntry,
+    ) -> Result<Switched, StoreError>;
 
     /// All switches, released ones too.
     async fn switches(&self) -> Result<Vec<SwitchRow>, StoreError>;

@@ -5,70 +5,93 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, Handler, Message, ResponseFuture};
+use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
+use tokio::sync::oneshot;
 
+use super::desk::{self, Merged};
 use super::{Supervisor, THREADS_WAIT};
 use crate::error::{ControlError, StoreError};
 use crate::events::Event;
-use crate::journal::Journal;
-use crate::storage::{AuditEntry, Change, Store, SwitchRow};
+use crate::journal::{Entry, Journal};
+use crate::storage::{AuditEntry, Change, Seen, Store, SwitchRow, Switched};
 use crate::verdicts;
+use crate::who::Who;
 use quotas::concurrency::Share;
-use quotas::scope::{Scope, TeamName};
+use quotas::scope::TeamName;
+use quotas::switches::SwitchId;
 
 /// How long the store may take for one switch.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
-/// Writes rows to the journal.
-pub(super) async fn write(journal: &Journal, rows: Vec<SwitchRow>) -> Result<(), ControlError> {
-    journal.append(rows).await.map_err(|error: io::Error| {
+/// Writes to the journal.
+pub(super) async fn write(journal: &Journal, entries: Vec<Entry>) -> Result<(), ControlError> {
+    journal.append(entries).await.map_err(|error: io::Error| {
         let why = error.to_string();
         Event::JournalFailed { detail: &why }.tell();
         ControlError::Journal { why }
     })
 }
 
+/// The lines of a row that the store may not have.
+pub(super) fn unstored(row: SwitchRow) -> [Entry; 2] {
+    let mark = Entry::Unstored(row.id(), row.generation);
+    [mark, Entry::Row(row)]
+}
+
 /// Writes a row to the store once.
 pub(super) async fn store_once(
     store: &dyn Store,
     row: &SwitchRow,
+    seen: Seen<'_>,
     audit: &AuditEntry,
-) -> Result<(), StoreError> {
-    tokio::time::timeout(STORE_WAIT, store.put_switch(row, audit))
+) -> Result<Switched, StoreError> {
+    tokio::time::timeout(STORE_WAIT, store.put_switch(row, seen, audit))
         .await
         .unwrap_or_else(|_| Err(StoreError::unavailable("it did not answer in time")))
 }
 
-/// Writes a row to the store in the background, until it took it or a newer change of the scope came. The share is
-/// given back then.
+/// Writes a row to the store in the background, until it took it, another one stays, or a newer change of the switch
+/// came. The share is given back then. Answers whether the first attempt brought it there.
 pub(super) fn send(
     of: &Supervisor,
     myself: Addr<Supervisor>,
     row: SwitchRow,
     audit: AuditEntry,
     share: Option<Share<TeamName>>,
-) {
+) -> oneshot::Receiver<bool> {
     let (shared, store) = (Arc::clone(&of.shared), Arc::clone(&of.store));
+    let (first, tried) = oneshot::channel();
+    let (id, rows) = (row.id(), of.desk.seen(&row.id()));
     actix_rt::spawn(async move {
-        let (mut failures, _share) = (0, share);
+        let (mut failures, _share, mut first) = (0, share, Some(first));
         loop {
-            match store_once(&*store, &row, &audit).await {
-                Ok(()) => {
-                    Event::SwitchStored { scope: &row.scope, generation: row.generation }.tell();
-                    shared.fleet.hint(Change::Switch(row.scope.clone()));
+            let done = store_once(&*store, &row, desk::seen(&rows), &audit).await;
+            if let Some(first) = first.take() {
+                // Who flipped may have stopped to wait.
+                let _ = first.send(matches!(done, Ok(Switched::Kept)));
+            }
+            match done {
+                Ok(Switched::Kept) => {
+                    Event::SwitchStored { switch: &id, generation: row.generation }.tell();
+                    shared.fleet.hint(Change::Switch(id.clone()));
                     // An actor that stops needs to know no more.
-                    let _ = myself.send(Stored(row.scope)).await;
+                    let _ = myself.send(Stored(id, row.generation)).await;
+                    return;
+                }
+                Ok(Switched::Lost { present }) => {
+                    let _ = myself.send(Lost { sent: row, present }).await;
                     return;
                 }
                 Err(StoreError::Invalid { .. } | StoreError::TooLarge { .. }) => return,
                 Err(_) => failures += 1,
             }
             tokio::time::sleep(verdicts::backoff(failures)).await;
-            if shared.board.load().next_generation(&row.scope) > row.generation.saturating_add(1) {
+            if shared.board.load().next_generation(&id) > row.generation.saturating_add(1) {
                 return;
             }
         }
     });
+    tried
 }
 
 /// Adds an entry to the audit in the background. Where the store does not take it, the log has the event.
@@ -82,16 +105,43 @@ pub(super) fn note(of: &Supervisor, audit: AuditEntry) {
     });
 }
 
-/// From this module: the store has the scope's switch.
+/// The history's entry of a row that nobody asked for now: it was made before, here or elsewhere.
+pub(super) fn entry(row: &SwitchRow) -> AuditEntry {
+    let what = if row.off { "switch.off" } else { "switch.on" };
+    Who::node(&row.by).entry(what, row.id(), Some(row.reason.clone()))
+}
+
+/// From this module: the store has this generation of a switch.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Stored(Scope);
+pub(super) struct Stored(SwitchId, u64);
 
 impl Handler<Stored> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Stored(scope): Stored, _: &mut Self::Context) {
-        self.unstored.remove(&scope);
+    fn handle(&mut self, Stored(id, generation): Stored, _: &mut Self::Context) {
+        if self.desk.stored(&id, generation) {
+            let journal = self.journal.clone();
+            // Where the mark is lost, a start asks the store.
+            actix_rt::spawn(async move { write(&journal, vec![Entry::Stored(id, generation)]).await });
+        }
+    }
+}
+
+/// From this module: the store did not take this row, another one stays.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Lost {
+    sent: SwitchRow,
+    present: Box<SwitchRow>,
+}
+
+impl Handler<Lost> for Supervisor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Lost { sent, present }: Lost, ctx: &mut Self::Context) -> Self::Result {
+        let merged = self.desk.lost(&sent, *present);
+        self.came(merged, ctx)
     }
 }
 
@@ -103,24 +153,39 @@ pub(crate) struct Merge(pub(crate) Vec<SwitchRow>);
 impl Handler<Merge> for Supervisor {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, Merge(rows): Merge, _: &mut Self::Context) -> Self::Result {
-        let taken = self.take(rows);
-        if taken.is_empty() {
+    fn handle(&mut self, Merge(rows): Merge, ctx: &mut Self::Context) -> Self::Result {
+        let merged = self.desk.merge(rows);
+        self.came(merged, ctx)
+    }
+}
+
+impl Supervisor {
+    /// Puts in force and writes what came of rows from the store.
+    fn came(&mut self, merged: Merged, ctx: &mut Context<Self>) -> ResponseFuture<()> {
+        if merged.is_empty() {
             return Box::pin(async {});
         }
-        for row in &taken {
-            self.unstored.remove(&row.scope);
-            let (scope, by, generation) = (&row.scope, row.by.as_str(), row.generation);
+        self.publish();
+        let Merged { taken, raised, stored } = merged;
+        for row in taken.iter().chain(&raised) {
+            let (switch, by, generation) = (&row.id(), row.by.as_str(), row.generation);
+            self.ending.remove(switch);
             match row.off {
-                true => Event::SwitchFlipped { scope, by, generation }.tell(),
-                false => Event::SwitchReleased { scope, by, generation }.tell(),
+                true => Event::SwitchFlipped { switch, by, generation }.tell(),
+                false => Event::SwitchReleased { switch, by, generation }.tell(),
             }
         }
+        for row in &raised {
+            drop(send(self, ctx.address(), row.clone(), entry(row), None));
+        }
+        let stored = stored.into_iter().map(|(id, generation)| Entry::Stored(id, generation));
+        let raised = raised.into_iter().flat_map(unstored);
+        let entries = taken.into_iter().map(Entry::Row).chain(raised).chain(stored).collect();
         let (shared, journal) = (Arc::clone(&self.shared), self.journal.clone());
         Box::pin(async move {
             let threads = tokio::time::timeout(THREADS_WAIT, shared.lanes.wake());
             // The store has them; a journal that failed has said so.
-            let _ = tokio::join!(threads, write(&journal, taken));
+            let _ = tokio::join!(threads, write(&journal, entries));
         })
     }
 }

@@ -1,27 +1,30 @@
-//! Turning on again: recorded first, in force after.
+//! Releasing: recorded first, in force after.
 
 use std::sync::Arc;
 
 use actix::{AsyncContext, Handler, Message, ResponseFuture};
-use quotas::scope::Scope;
-use quotas::switches::Switch;
+use quotas::switches::{Switch, SwitchId};
 
+use super::desk::Releasing;
 use super::{Supervisor, record};
 use crate::error::ControlError;
 use crate::events::Event;
-use crate::storage::{AuditEntry, SwitchRow};
+use crate::journal::Entry;
+use crate::storage::{AuditEntry, Seen, SwitchRow, Switched};
 use crate::verdicts;
 use crate::who::{Who, unix_ms};
 
-/// An operator, or the end of a switch's time: turn this on again. The answer is the switch that was off,
-/// nothing when none was.
+/// An operator, or the end of a switch's time: release this. The answer is the switch that was set, nothing when
+/// none was.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Option<Switch>, ControlError>")]
 pub struct Release {
     /// Who asks.
     pub who: Who,
-    /// What is to be on again.
-    pub scope: Scope,
+    /// Which switch is to be released.
+    pub id: SwitchId,
+    /// Only if it is of this generation still.
+    pub of: Option<u64>,
     /// Why.
     pub reason: Option<String>,
     /// Only say what would be done.
@@ -32,34 +35,44 @@ impl Handler<Release> for Supervisor {
     type Result = ResponseFuture<Result<Option<Switch>, ControlError>>;
 
     fn handle(&mut self, release: Release, ctx: &mut Self::Context) -> Self::Result {
-        let Release { who, scope, reason, dry_run } = release;
-        let off = self.rows.get(&scope).filter(|row| row.off).map(verdicts::switch_of);
-        let Some(switch) = off.filter(|_| !dry_run) else {
-            let off = self.board.get(&scope).cloned();
-            return Box::pin(async { Ok(off) });
+        let Release { who, id, of, reason, dry_run } = release;
+        if dry_run {
+            let set = self.desk.board().get(&id).cloned();
+            return Box::pin(async { Ok(set) });
+        }
+        let releasing = self.desk.release(&id, of, &who.name, reason.as_deref(), unix_ms());
+        let Some(Releasing { row, set, store_first }) = releasing else {
+            return Box::pin(async { Ok(None) });
         };
-        let row = SwitchRow {
-            off: false,
-            generation: switch.generation.saturating_add(1),
-            by: who.name.clone(),
-            reason: reason.clone().unwrap_or_default(),
-            since_ms: unix_ms(),
-            until_ms: None,
-            observe: switch.observe,
-            scope: scope.clone(),
-        };
-        let audit = who.entry("switch.on", &scope, reason);
+        let audit = who.entry("switch.on", &id, reason);
         let (store, journal) = (Arc::clone(&self.store), self.journal.clone());
-        let (myself, was_stored) = (ctx.address(), !self.unstored.contains(&scope));
+        let myself = ctx.address();
         Box::pin(async move {
-            let stored = record::store_once(&*store, &row, &audit).await;
-            if was_stored {
-                stored.clone()?;
+            let seen = [set];
+            let stored = record::store_once(&*store, &row, Seen::Only(&seen), &audit).await;
+            let recorded = match stored {
+                Ok(Switched::Kept) => {
+                    record::write(&journal, vec![Entry::Row(row.clone())]).await.map(|()| None)
+                }
+                Ok(Switched::Lost { present }) => {
+                    myself.send(record::Merge(vec![*present])).await?;
+                    Err(ControlError::SwitchChanged { switch: id.clone() })
+                }
+                Err(error) if store_first => Err(error.into()),
+                Err(_) => {
+                    let lines = record::unstored(row.clone()).to_vec();
+                    record::write(&journal, lines).await.map(|()| Some(audit))
+                }
+            };
+            let [set] = seen;
+            match recorded {
+                Ok(later) => myself.send(Open { row, later }).await?,
+                Err(error) => {
+                    myself.send(Closed(id)).await?;
+                    return Err(error);
+                }
             }
-            record::write(&journal, vec![row.clone()]).await?;
-            let later = stored.is_err().then_some(audit);
-            myself.send(Open { row, later }).await?;
-            Ok(Some(switch))
+            Ok(Some(verdicts::switch_of(&set)))
         })
     }
 }
@@ -76,16 +89,28 @@ impl Handler<Open> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, Open { row, later }: Open, ctx: &mut Self::Context) {
-        if later.is_none() {
-            self.unstored.remove(&row.scope);
+        let id = row.id();
+        if !self.desk.released(row.clone(), later.is_none()) {
+            return;
         }
-        // Somebody may have turned it off again meanwhile; then that stands.
-        let taken = self.take(vec![row.clone()]);
-        for SwitchRow { scope, by, generation, .. } in &taken {
-            Event::SwitchReleased { scope, by, generation: *generation }.tell();
+        self.ending.remove(&id);
+        self.publish();
+        Event::SwitchReleased { switch: &id, by: &row.by, generation: row.generation }.tell();
+        if let Some(audit) = later {
+            drop(record::send(self, ctx.address(), row, audit, None));
         }
-        if let (Some(audit), false) = (later, taken.is_empty()) {
-            record::send(self, ctx.address(), row, audit, None);
-        }
+    }
+}
+
+/// From this module: the release is not recorded; the switch stays as it is.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Closed(SwitchId);
+
+impl Handler<Closed> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Closed(id): Closed, _: &mut Self::Context) {
+        self.desk.not_released(&id);
     }
 }

@@ -1,4 +1,4 @@
-//! Rows: the newest of each scope, as far as it has to be known here.
+//! Rows: the newest of each switch, as far as it has to be known here.
 //!
 //! Invariant: what is off is never forgotten. Releases are, the oldest first, when there are too many: they are
 //! remembered only so that a switch that arrives late does not turn off again what was released after it.
@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use quotas::scope::{Scope, TeamName};
-use quotas::switches::Change;
+use quotas::switches::{Change, SwitchId};
 
 use crate::error::ControlError;
 use crate::storage::SwitchRow;
@@ -15,18 +15,18 @@ use crate::verdicts;
 
 /// Releases that are remembered.
 pub(crate) const RELEASED_MAX: usize = 10_000;
-/// Scopes that may be off.
+/// Switches that may be set.
 const OFF_MAX: usize = 10_000;
-/// Scopes of a team that may be off for one who is bound to it to turn off another.
+/// Switches of a team that may be set for one who is bound to it to set another.
 const OFF_OF_TEAM_MAX: usize = 100;
 
 /// The rows.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
-    newest: BTreeMap<Scope, SwitchRow>,
-    /// The scopes that were turned on again, and when.
-    released: BTreeSet<(u64, Scope)>,
-    /// How many are off, in all and of each team.
+pub(crate) struct Rows {
+    newest: BTreeMap<SwitchId, SwitchRow>,
+    /// The switches that were released, and when.
+    released: BTreeSet<(u64, SwitchId)>,
+    /// How many are set, in all and of each team.
     off: usize,
     off_of: HashMap<TeamName, usize>,
     /// The newest release that was forgotten, and the highest generation of one.
@@ -34,20 +34,25 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// The row of a scope, which may be off or released.
-    pub(super) fn get(&self, scope: &Scope) -> Option<&SwitchRow> {
-        self.newest.get(scope)
+    /// The row of a switch, which may be set or released.
+    pub(crate) fn get(&self, id: &SwitchId) -> Option<&SwitchRow> {
+        self.newest.get(id)
     }
 
-    /// Whether a scope is off.
-    pub(super) fn is_off(&self, scope: &Scope) -> bool {
-        self.get(scope).is_some_and(|row| row.off)
+    /// All rows.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &SwitchRow> {
+        self.newest.values()
     }
 
-    /// Whether there is room for one more scope that is off, for one who is bound to this team.
-    pub(super) fn room_for(&self, scope: &Scope, bound: Option<&TeamName>) -> Result<(), ControlError> {
+    /// Whether a switch is set.
+    pub(super) fn is_off(&self, id: &SwitchId) -> bool {
+        self.get(id).is_some_and(|row| row.off)
+    }
+
+    /// Whether there is room for one more switch, for one who is bound to this team.
+    pub(super) fn room_for(&self, id: &SwitchId, bound: Option<&TeamName>) -> Result<(), ControlError> {
         // What is off can be changed, and everything can be turned off at all times.
-        if self.is_off(scope) || *scope == Scope::All {
+        if self.is_off(id) || id.scope == Scope::All {
             return Ok(());
         }
         if let Some(team) = bound.filter(|team| self.off_of(team) >= OFF_OF_TEAM_MAX) {
@@ -70,8 +75,8 @@ impl Rows {
     ) -> (Vec<SwitchRow>, Vec<Change>) {
         let (mut taken, mut changes) = (Vec::new(), Vec::new());
         for row in rows {
-            let known = self.newest.get(&row.scope);
-            if known.is_some_and(|known| !row.replaces(known)) {
+            let known = self.newest.get(&row.id());
+            if known.is_some_and(|known| !row.outranks(known)) {
                 continue;
             }
             if known.is_none() && !row.off && row.since_ms <= self.forgotten.0 {
@@ -79,7 +84,7 @@ impl Rows {
                 if row.generation > self.forgotten.1 {
                     self.forgotten.1 = row.generation;
                     changes.push(verdicts::change_of(&row));
-                    changes.push(Change::Forget(row.scope));
+                    changes.push(Change::Forget(row.id()));
                 }
                 continue;
             }
@@ -88,24 +93,24 @@ impl Rows {
             taken.push(row);
         }
         while self.released.len() > RELEASED_MAX {
-            let Some((since, scope)) = self.released.pop_first() else { break };
-            let generation = self.newest.remove(&scope).map_or(0, |row| row.generation);
+            let Some((since, id)) = self.released.pop_first() else { break };
+            let generation = self.newest.remove(&id).map_or(0, |row| row.generation);
             self.forgotten = (self.forgotten.0.max(since), self.forgotten.1.max(generation));
-            changes.push(Change::Forget(scope));
+            changes.push(Change::Forget(id));
         }
         (taken, changes)
     }
 
     fn put(&mut self, row: SwitchRow) {
-        let scope = row.scope.clone();
+        let id = row.id();
         let (since, off) = (row.since_ms, row.off);
-        let before = self.newest.insert(scope.clone(), row);
+        let before = self.newest.insert(id.clone(), row);
         if let Some(before) = before.as_ref().filter(|before| !before.off) {
-            self.released.remove(&(before.since_ms, scope.clone()));
+            self.released.remove(&(before.since_ms, id.clone()));
         }
-        self.count(&scope, before.is_some_and(|before| before.off), off);
+        self.count(&id.scope, before.is_some_and(|before| before.off), off);
         if !off {
-            self.released.insert((since, scope));
+            self.released.insert((since, id));
         }
     }
 
@@ -134,6 +139,7 @@ mod tests {
     fn row(scope: &str, generation: u64, off: bool, since_ms: u64) -> SwitchRow {
         SwitchRow {
             scope: Scope::parse(scope).unwrap(),
+            effect: quotas::switches::Effect::Kill,
             off,
             generation,
             by: "ana".to_owned(),
@@ -144,20 +150,24 @@ mod tests {
         }
     }
 
+    fn id(text: &str) -> SwitchId {
+        text.parse().unwrap()
+    }
+
     fn code(done: Result<(), ControlError>) -> &'static str {
         done.map_or_else(|error| error.code(), |()| "ok")
     }
 
     #[test]
     fn a_team_holds_so_many_and_turns_on_to_turn_off() {
-        let (tv, new) = (TeamName::parse("tv").unwrap(), Scope::parse("script:tv/new").unwrap());
+        let (tv, new) = (TeamName::parse("tv").unwrap(), id("script:tv/new"));
         let mut rows = Rows::default();
         rows.take((0..OFF_OF_TEAM_MAX).map(|n| row(&format!("script:tv/s{n}"), 1, true, 1)));
         assert_eq!(code(rows.room_for(&new, Some(&tv))), "switch.too_many");
-        let of_another = Scope::parse("script:radio/new").unwrap();
+        let of_another = id("script:radio/new");
         assert_eq!(code(rows.room_for(&of_another, Some(&TeamName::parse("radio").unwrap()))), "ok");
         assert_eq!(code(rows.room_for(&new, None)), "ok", "who is bound to no team is not held to it");
-        assert_eq!(code(rows.room_for(&Scope::parse("script:tv/s1").unwrap(), Some(&tv))), "ok");
+        assert_eq!(code(rows.room_for(&id("script:tv/s1"), Some(&tv))), "ok");
         rows.take([row("script:tv/s1", 2, false, 2)]);
         assert_eq!(code(rows.room_for(&new, Some(&tv))), "ok");
     }
@@ -166,8 +176,8 @@ mod tests {
     fn only_so_many_are_off_in_all_but_everything_can_always_be() {
         let mut rows = Rows::default();
         rows.take((0..OFF_MAX).map(|n| row(&format!("script:tv/s{n}"), 1, true, 1)));
-        assert_eq!(code(rows.room_for(&Scope::parse("team:radio").unwrap(), None)), "switch.too_many");
-        assert_eq!(code(rows.room_for(&Scope::All, None)), "ok");
+        assert_eq!(code(rows.room_for(&id("team:radio"), None)), "switch.too_many");
+        assert_eq!(code(rows.room_for(&id("all"), None)), "ok");
     }
 
     #[test]
@@ -175,12 +185,12 @@ mod tests {
         let mut rows = Rows::default();
         let (_, changes) = rows.take([row("team:off", 1, true, 0), row("team:on", 5, false, 1)]);
         let mut board = Board::default().changed(changes);
-        let (first, later) = (Scope::parse("team:on").unwrap(), Scope::parse("team:new").unwrap());
+        let (first, later) = (id("team:on"), id("team:new"));
         let release = |n: usize| row(&format!("script:tv/s{n}"), 2, false, 2 + n as u64);
         let (taken, changes) = rows.take((0..RELEASED_MAX).map(release));
         board = board.changed(changes);
         assert_eq!((taken.len(), rows.released.len(), rows.get(&first)), (RELEASED_MAX, RELEASED_MAX, None));
-        assert!(rows.is_off(&Scope::parse("team:off").unwrap()));
+        assert!(rows.is_off(&id("team:off")));
         // Whatever is switched next wins over what was forgotten.
         assert_eq!((board.next_generation(&first), board.next_generation(&later)), (6, 6));
         // Who tells of it again is not listened to, but for a generation that was not known.

@@ -11,7 +11,7 @@ use super::kit::ana;
 use crate::error::StoreError;
 use crate::storage::{
     AuditEntry, Change, Claimed, Commit, Committed, ContentHash, ContentKind, Cursor, DeployId, Embedded,
-    Head, Move, NodeRow, QuotaRow, Revision, Store, SwitchRow, TokenRow,
+    Head, Move, NodeRow, QuotaRow, Revision, Seen, Store, SwitchRow, Switched, TokenRow,
 };
 
 /// A store that fails when it is told to.
@@ -110,8 +110,13 @@ impl Store for Faulty {
     async fn release_routes(&self, script: &ScriptId, patterns: &[String]) -> Result<(), StoreError> {
         self.up()?.release_routes(script, patterns).await
     }
-    async fn put_switch(&self, row: &SwitchRow, audit: &AuditEntry) -> Result<(), StoreError> {
-        self.up()?.put_switch(row, audit).await
+    async fn put_switch(
+        &self,
+        row: &SwitchRow,
+        seen: Seen<'_>,
+        audit: &AuditEntry,
+    ) -> Result<Switched, StoreError> {
+        self.up()?.put_switch(row, seen, audit).await
     }
     async fn switches(&self) -> Result<Vec<SwitchRow>, StoreError> {
         self.up()?.switches().await

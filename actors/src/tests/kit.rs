@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use quotas::limits::Policy;
 use quotas::scope::{EndpointId, RevisionNumber, Scope, ScriptId, ServiceName};
+use quotas::switches::Effect;
 use quotas::track::Paces;
 use quotas::units::{Bytes as Size, InFlight};
 use runtime::bundle::{Bundle, BundlePath};
@@ -30,7 +31,7 @@ use crate::lane::{Incoming, Lane};
 use crate::node::{Aftermath, Node, NodeConfig};
 use crate::routes::{Found, Params};
 use crate::storage::{Embedded, Store};
-use crate::supervisor::{Flip, Release};
+use crate::supervisor::{Flip, Flipped, Release};
 use crate::units::Compile;
 use crate::who::Who;
 
@@ -120,17 +121,30 @@ pub(super) async fn deploy(node: &Node, bundle: Bundle) -> Result<Deployed, Cont
 }
 
 pub(super) async fn off(node: &Node, scope: &str) -> Result<quotas::switches::Switch, ControlError> {
-    let scope = Scope::parse(scope).unwrap();
-    let reason = "runaway".to_owned();
-    node.supervisor()
-        .send(Flip { who: ana(), bound: None, scope, reason, until_ms: None, observe: false, dry_run: false })
-        .await
-        .unwrap()
+    set(node, scope, Effect::Kill).await.map(|flipped| flipped.switch)
+}
+
+/// A flip by ana, as most tests want it.
+pub(super) fn flip(scope: &str, effect: Effect) -> Flip {
+    Flip {
+        who: ana(),
+        bound: None,
+        scope: Scope::parse(scope).unwrap(),
+        effect,
+        reason: "runaway".to_owned(),
+        until_ms: None,
+        observe: false,
+        dry_run: false,
+    }
+}
+
+pub(super) async fn set(node: &Node, scope: &str, effect: Effect) -> Result<Flipped, ControlError> {
+    node.supervisor().send(flip(scope, effect)).await.unwrap()
 }
 
 pub(super) async fn on(node: &Node, scope: &str) -> Result<Option<quotas::switches::Switch>, ControlError> {
-    let scope = Scope::parse(scope).unwrap();
-    node.supervisor().send(Release { who: ana(), scope, reason: None, dry_run: false }).await.unwrap()
+    let id = scope.parse().unwrap();
+    node.supervisor().send(Release { who: ana(), id, of: None, reason: None, dry_run: false }).await.unwrap()
 }
 
 struct Get(String);
@@ -271,6 +285,7 @@ impl Place {
     pub(super) fn config(&self, name: &str) -> NodeConfig {
         NodeConfig {
             name: name.to_owned(),
+            region: None,
             policy: Policy::default(),
             classes: Vec::new(),
             services: self.service.iter().map(|known| (known.name.clone(), Arc::clone(known))).collect(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quotas::priority::Priority;
 use quotas::scope::{Scope, TeamName};
+use quotas::switches::{Effect, SwitchId};
 
 use super::kit::*;
 use crate::lane::{CallFailure, Lane};
@@ -70,14 +71,14 @@ fn a_call_that_was_let_in_before_a_kill_does_not_begin_after_it() {
         deploy(&node, hello("one")).await.unwrap();
         let routes = node.shared().routes.load_full();
         let entry = routes.endpoint(&endpoint("tv/home/hello")).unwrap();
-        let admitted = lane.admit(entry, None, b"c", Priority::User).unwrap();
+        let admitted = lane.admit(entry, None, None, b"c").unwrap();
         off(&node, "all").await.unwrap();
         let answered = lane.run(entry, admitted, incoming("/hello", Vec::new(), b"c"), None).await;
         assert_eq!(answered.result.unwrap_err().code(), "switch.off");
         assert_eq!(node.shared().node.gate.in_flight(), 1);
         drop(answered.kept);
         assert_eq!(node.shared().node.gate.in_flight(), 0);
-        let refusal = *lane.admit(entry, None, b"c", Priority::User).unwrap_err();
+        let refusal = *lane.admit(entry, None, None, b"c").unwrap_err();
         lane.remember("d1".to_owned(), &entry.id, refusal.clone());
         let decision = node.shared().lanes.decision("d1").await;
         assert_eq!(
@@ -107,7 +108,7 @@ fn an_acknowledged_switch_survives_a_crash_with_the_store_down() {
         assert!(!node.shared().is_loaded());
         let scope = Scope::parse("team:tv").unwrap();
         let known = node.shared().board.load_full();
-        let switch = known.get(&scope).unwrap();
+        let switch = known.get(&SwitchId::kill(scope.clone())).unwrap();
         assert_eq!((&*switch.by, &*switch.reason), ("ana", "runaway"));
         // It may be in the store, so the store has to hear of its end first.
         assert_eq!(on(&node, "team:tv").await.unwrap_err().code(), "store.unavailable");
@@ -155,17 +156,8 @@ fn who_is_bound_to_a_team_flips_no_faster_than_the_store_takes_it() {
         place.store.down.store(true, Ordering::SeqCst);
         let tv = TeamName::parse("tv").unwrap();
         let flip = |n: u32, bound| {
-            let scope = Scope::parse(&format!("script:tv/s{n}")).unwrap();
-            let reason = "runaway".to_owned();
-            node.supervisor().send(Flip {
-                who: ana(),
-                bound,
-                scope,
-                reason,
-                until_ms: None,
-                observe: false,
-                dry_run: false,
-            })
+            let flip = flip(&format!("script:tv/s{n}"), Effect::Kill);
+            node.supervisor().send(Flip { bound, ..flip })
         };
         for n in 0..100 {
             flip(n, Some(tv.clone())).await.unwrap().unwrap();
@@ -186,19 +178,12 @@ fn a_switch_ends_when_its_time_is_over() {
         let node = Place::open(&path).await.node("a").await;
         let lane = Lane::open(&node, 0);
         deploy(&node, hello("one")).await.unwrap();
-        let flip = |until_ms, dry_run| Flip {
-            who: ana(),
-            bound: None,
-            scope: Scope::All,
-            reason: "for a moment".to_owned(),
-            until_ms: Some(until_ms),
-            observe: false,
-            dry_run,
-        };
+        let flip =
+            |until_ms, dry_run| Flip { until_ms: Some(until_ms), dry_run, ..flip("all", Effect::Kill) };
         let past = node.supervisor().send(flip(unix_ms() - 1, false)).await.unwrap();
         assert_eq!(past.unwrap_err().code(), "switch.past");
         let dry = node.supervisor().send(flip(unix_ms() + 60_000, true)).await.unwrap().unwrap();
-        assert_eq!(dry.generation, 1);
+        assert_eq!(dry.switch.generation, 1);
         assert_eq!(get(&lane, "/hello").await.as_deref(), Ok("one"));
         node.supervisor().send(flip(unix_ms() + 300, false)).await.unwrap().unwrap();
         assert_eq!(get(&lane, "/hello").await, Err("switch.off"));
@@ -223,6 +208,6 @@ fn a_service_that_is_off_is_not_called() {
         let answer = tokio::time::timeout(Duration::from_secs(5), get(&lane, "/slow")).await.unwrap();
         assert_eq!(answer.as_deref(), Ok("x"));
         on(&node, "service:slow").await.unwrap();
-        assert!(!behind.service.off.load(Ordering::SeqCst));
+        assert!(behind.service.switch.load().is_none());
     });
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use actix::{Handler, Message, ResponseFuture};
-use quotas::scope::{Scope, ScriptId, TeamName};
+use quotas::scope::{ScriptId, TeamName};
+use quotas::switches::SwitchId;
 
 use super::Storage;
 use crate::error::StoreError;
@@ -32,21 +33,12 @@ impl Handler<Audit> for Storage {
             let mut entries = store.audit(script.as_ref(), read).await?;
             if let Some(team) = &team {
                 entries.retain(|entry| {
-                    Scope::parse(&entry.subject).is_ok_and(|scope| team_of(&scope) == Some(team))
+                    // A switch's subject is its id, anything else's a scope, which is a kill switch's id.
+                    entry.subject.parse::<SwitchId>().is_ok_and(|id| id.scope.team() == Some(team))
                 });
             }
             entries.truncate(limit);
             Ok(entries)
         })
-    }
-}
-
-fn team_of(scope: &Scope) -> Option<&TeamName> {
-    match scope {
-        Scope::Team(team) => Some(team),
-        Scope::Script(script) => Some(&script.team),
-        Scope::Endpoint(endpoint) => Some(endpoint.team()),
-        Scope::Revision(revision) => Some(&revision.script.team),
-        Scope::All | Scope::Class(_) | Scope::Service(_) => None,
     }
 }

@@ -15,7 +15,7 @@ use crate::quotas::{QuotaAnswer, QuotaRequest, QuotaState};
 use crate::revisions::{
     ActivateRequest, Activated, Deleted, DeployAnswer, Head, Revision, RevisionDetail, Script,
 };
-use crate::switches::{Switch, SwitchAnswer, SwitchRequest};
+use crate::switches::{DrillAnswer, DrillRequest, Switch, SwitchAnswer, SwitchKind, SwitchRequest};
 use crate::tokens::{Token, TokenMade, TokenRequest, Whoami};
 
 /// What goes with an upload.
@@ -279,12 +279,12 @@ impl Client {
         self.json(Ask::new(Method::DELETE, path)).await
     }
 
-    /// Everything that is turned off.
+    /// All switches.
     pub async fn switches(&self) -> Result<Page<Switch>, ClientError> {
         self.json(Ask::get("/v1/switches")).await
     }
 
-    /// Turns something off.
+    /// Sets a switch.
     pub async fn switch_off(
         &self,
         scope: &str,
@@ -295,21 +295,40 @@ impl Client {
         self.json(Ask::new(Method::PUT, path).with_json(request)?).await
     }
 
-    /// Turns it on again.
+    /// Releases a kill switch.
     pub async fn switch_on(
         &self,
         scope: &str,
         reason: Option<&str>,
         dry_run: bool,
     ) -> Result<SwitchAnswer, ClientError> {
-        let path =
-            with_query(scoped("/v1/switches", scope), &[("reason", reason), ("dry_run", set(dry_run))]);
+        self.release_switch(scope, SwitchKind::Kill, reason, dry_run).await
+    }
+
+    /// Releases a switch of any kind.
+    pub async fn release_switch(
+        &self,
+        scope: &str,
+        kind: SwitchKind,
+        reason: Option<&str>,
+        dry_run: bool,
+    ) -> Result<SwitchAnswer, ClientError> {
+        let kind = (kind != SwitchKind::Kill).then(|| kind.as_str());
+        let path = with_query(
+            scoped("/v1/switches", scope),
+            &[("kind", kind), ("reason", reason), ("dry_run", set(dry_run))],
+        );
         self.json(Ask::new(Method::DELETE, path)).await
     }
 }
 
 /// Tokens and the server itself.
 impl Client {
+    /// Sets every kind of switch on a canary, and tells what each did.
+    pub async fn drill(&self, request: &DrillRequest) -> Result<DrillAnswer, ClientError> {
+        self.json(Ask::new(Method::POST, "/v1/drill").with_json(request)?).await
+    }
+
     /// All tokens, without their secrets.
     pub async fn tokens(&self) -> Result<Page<Token>, ClientError> {
         self.json(Ask::get("/v1/tokens")).await

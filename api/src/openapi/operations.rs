@@ -11,7 +11,7 @@ use crate::revisions::{
     ActivateRequest, Activated, Deleted, DeployAnswer, Head, Revision, RevisionDetail, Script,
 };
 use crate::shape::{Schemas, Shape};
-use crate::switches::{Switch, SwitchAnswer, SwitchRequest};
+use crate::switches::{DrillAnswer, DrillRequest, Switch, SwitchAnswer, SwitchRequest};
 use crate::tokens::{Token, TokenMade, TokenRequest, Whoami};
 
 /// Makes a schema.
@@ -115,6 +115,8 @@ const WAIT: Parameter = query(
 );
 const TIMEOUT: Parameter = query("timeout", "", "10s", "How long to wait; 202 when that is not enough.");
 const REASON: Parameter = query("reason", "", "", "Why, for the audit.");
+const KIND: Parameter =
+    query("kind", "kill|freeze|shed|fallback|last-good|cap", "kill", "Which of the scope's switches.");
 const IF_MATCH: Parameter = Parameter {
     name: "If-Match",
     place: Place::Header { required: true },
@@ -379,7 +381,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/switches",
         id: "list_switches",
         tag: "switches",
-        summary: "Everything that is turned off.",
+        summary: "All switches that are set.",
         answers: &[answer(200, "The switches.", Page::<Switch>::schema)],
         ..GET
     },
@@ -388,7 +390,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/switches/{scope}",
         id: "set_switch",
         tag: "switches",
-        summary: "Turn something off. In force on this node when it is answered.",
+        summary: "Set a switch. In force on this node when it is answered.",
         parameters: &[DRY_RUN],
         body: Some((JSON, SwitchRequest::schema)),
         answers: &[answer(200, "What it did.", SwitchAnswer::schema)],
@@ -396,6 +398,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "scope.invalid",
             "request.invalid",
             "switch.past",
+            "switch.misfit",
             "switch.too_many",
             "journal.unwritable",
         ],
@@ -406,10 +409,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/v1/switches/{scope}",
         id: "release_switch",
         tag: "switches",
-        summary: "Turn it on again. Recorded before it is in force.",
-        parameters: &[REASON, DRY_RUN],
+        summary: "Release a switch. Recorded before it is in force.",
+        parameters: &[KIND, REASON, DRY_RUN],
         answers: &[answer(200, "What it did.", SwitchAnswer::schema)],
-        problems: &["scope.invalid", "switch.unknown", "store.unavailable"],
+        problems: &["scope.invalid", "switch.unknown", "switch.changed", "store.unavailable"],
+        ..GET
+    },
+    Operation {
+        method: "post",
+        path: "/v1/drill",
+        id: "drill",
+        tag: "switches",
+        summary: "Set every kind of switch on a canary in turn, call it, and release the switch.",
+        body: Some((JSON, DrillRequest::schema)),
+        answers: &[answer(200, "What each switch did.", DrillAnswer::schema)],
+        problems: &["endpoint.unknown", "drill.running", "drill.unfit", "store.unavailable"],
         ..GET
     },
     Operation {

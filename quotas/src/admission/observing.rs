@@ -113,7 +113,13 @@ impl World {
         });
         let [one, other] = names;
         let classes = [Some(one), Some(other), None];
-        Self { board: Board::default(), node, endpoints: endpoints.into(), classes, shed: ShedLevel::default() }
+        Self {
+            board: Board::default(),
+            node,
+            endpoints: endpoints.into(),
+            classes,
+            shed: ShedLevel::default(),
+        }
     }
 
     /// Sends all arrivals through; of each the rule that refused it or would have, with its scope.

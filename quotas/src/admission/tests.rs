@@ -13,6 +13,7 @@ use crate::pressure::cutoff::{CutOff, UserFloor};
 use crate::rate::Quota;
 use crate::scope::{EndpointId, TeamName};
 use crate::setting::Terms;
+use crate::switches::{Effect, Kind, Switch, SwitchId};
 use crate::units::{Fuel, InFlight, PerSecond};
 
 /// Every rule, in the order in which they are asked.
@@ -87,6 +88,7 @@ impl World {
             endpoint: &self.endpoint,
             revision: RevisionNumber::first(),
             class: Some(&self.class),
+            priority: Priority::User,
             client,
             priority: Priority::Background,
             shed: &self.shed,
@@ -103,6 +105,7 @@ impl World {
                 let scope = Scope::Team(self.endpoint.team.name.clone());
                 self.board = self.board.with(Switch {
                     scope,
+                    effect: Effect::Kill,
                     by: "ana".into(),
                     reason: "runaway".into(),
                     since: UNIX_MS - 5,
@@ -469,4 +472,69 @@ fn threads_are_admitted_to_the_last_call_and_wider_rules_lose_nothing() {
     assert_eq!(world.node.class(&world.class).unwrap().limiter.remaining(NOW), 900);
     assert_eq!(world.requests(NOW), [100; 3]);
     assert_eq!(world.spent(NOW)[4..], [0, 0, 0]);
+}
+
+/// A world in which one switch holds.
+fn switched(effect: Effect, observe: bool) -> World {
+    let mut world = World::new(50, 50);
+    world.board = world.board.with(Switch {
+        scope: Scope::All,
+        effect,
+        by: "ana".into(),
+        reason: "a test".into(),
+        since: UNIX_MS - 5,
+        until: None,
+        generation: 1,
+        observe,
+    });
+    world
+}
+
+#[test]
+fn a_cap_lets_so_many_calls_be_alive_and_says_how_many_are() {
+    let world = switched(Effect::Cap(InFlight::new(2).unwrap()), false);
+    let alive: Vec<Verdict> = (0..2).map(|_| admit(&world.ask(), NOW, UNIX_MS)).collect();
+    assert!(alive.iter().all(|verdict| matches!(verdict, Verdict::Admitted(_))));
+    let before = world.spent(NOW);
+    let refusal = refusal(admit(&world.ask(), NOW, UNIX_MS));
+    assert_eq!((refusal.code, refusal.rule), (RefusalCode::SwitchCapped, "switch.cap"));
+    assert_eq!((refusal.limit, refusal.observed), (Some(Amount::Calls(2)), Some(Amount::Calls(2))));
+    assert_eq!(world.spent(NOW), before, "a refused call spends nothing");
+    drop(alive);
+    assert!(matches!(admit(&world.ask(), NOW, UNIX_MS), Verdict::Admitted(_)));
+    let id = SwitchId { scope: Scope::All, kind: Kind::Cap };
+    assert_eq!(world.board.armed(&id).unwrap().hits(), 1);
+}
+
+#[test]
+fn a_cap_that_observes_counts_the_calls_that_it_would_have_refused() {
+    let world = switched(Effect::Cap(InFlight::new(2).unwrap()), true);
+    let call = || {
+        let would_refuse = world.board.observe(&world.ask().facts());
+        (admit(&world.ask(), NOW, UNIX_MS), would_refuse)
+    };
+    let mut calls: Vec<(Verdict, bool)> = (0..5).map(|_| call()).collect();
+    assert_eq!(calls.iter().map(|(_, would)| *would).collect::<Vec<_>>(), [false, false, true, true, true]);
+    assert!(calls.iter().all(|(verdict, _)| matches!(verdict, Verdict::Admitted(_))));
+    // The calls that it would have kept out hold no place: with one that it let in gone, there is room again.
+    drop(calls.swap_remove(0));
+    assert!(!call().1);
+    assert_eq!(world.board.iter().map(crate::switches::Armed::hits).sum::<u64>(), 3);
+}
+
+#[test]
+fn a_shed_call_is_told_by_whom_and_why() {
+    let world = switched(Effect::Shed(Priority::Prefetch), false);
+    let as_priority = |priority| admit(&Ask { priority, ..world.ask() }, NOW, UNIX_MS);
+    assert!(matches!(as_priority(Priority::User), Verdict::Admitted(_)));
+    for priority in [Priority::Prefetch, Priority::Background] {
+        let refusal = refusal(as_priority(priority));
+        let expected = Refusal {
+            since: Some(UNIX_MS - 5),
+            by: Some("ana".into()),
+            reason: Some("a test".into()),
+            ..Refusal::new(RefusalCode::SwitchShed, "switch.shed", Scope::All)
+        };
+        assert_eq!(refusal, expected);
+    }
 }

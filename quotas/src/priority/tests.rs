@@ -7,9 +7,9 @@ use super::*;
 #[test]
 fn a_priority_prints_as_it_is_read() {
     for priority in Priority::ALL {
-        assert_eq!(Priority::from_name(&priority.to_string()), Some(priority));
+        assert_eq!(priority.to_string().parse(), Ok(priority));
     }
-    assert_eq!(Priority::from_name("User"), None);
+    assert!("User".parse::<Priority>().is_err());
 }
 
 #[test]

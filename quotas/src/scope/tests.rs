@@ -10,6 +10,8 @@ fn every_scope_reads_what_it_writes() {
         "revision:tv/home@7",
         "class:tv-2015",
         "service:catalog",
+        "region:eu-west-1",
+        "node:TV-7.example:8081",
     ] {
         assert_eq!(Scope::parse(text).unwrap().to_string(), text);
     }
@@ -26,11 +28,15 @@ fn a_wrong_scope_is_answered_with_what_is_wrong_and_an_example() {
     );
     check(
         "device:tv",
-        "`device:tv` is not a scope: the kind has to be team, script, endpoint, revision, class or service, or the whole `all`; write it like `endpoint:tv/home/home`",
+        "`device:tv` is not a scope: the kind has to be team, script, endpoint, revision, class, service, region or node, or the whole `all`; write it like `endpoint:tv/home/home`",
     );
     check(
         "team:TV",
         "`TV` is not a team's name: it has to begin with a small letter or a digit; write it like `tv`",
+    );
+    check(
+        "node:a b",
+        "`a b` is not a node's name: it has to be 1 to 63 printable characters without spaces; write it like `tv-7.example`",
     );
     check("team:", "`` is not a team's name: it is empty; write it like `tv`");
     check(

@@ -16,9 +16,12 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use quotas::concurrency::{Full, Gate, Place};
 use quotas::scope::{ServiceName, TeamName};
+use quotas::switches::Armed;
+use quotas::traffic::Minutes;
 use quotas::units::{Bytes as Size, InFlight};
 use rune::alloc::String as ScriptString;
 use rune::alloc::fmt::TryWrite;
@@ -51,8 +54,10 @@ pub struct Service {
     pub gate: Arc<Gate>,
     /// What each team has of it.
     sides: Mutex<HashMap<TeamName, Arc<ServiceGuard>>>,
-    /// Whether a switch turned it off.
-    pub off: std::sync::atomic::AtomicBool,
+    /// The switch that turned it off, or observes what that would refuse.
+    pub switch: ArcSwapOption<Armed>,
+    /// How often scripts asked for it in the last minutes.
+    pub asked: Minutes,
 }
 
 impl Service {
@@ -65,8 +70,8 @@ impl Service {
         response_max: Size,
     ) -> Self {
         let (gate, sides) = (Arc::new(Gate::new(concurrency)), Mutex::default());
-        let off = std::sync::atomic::AtomicBool::new(false);
-        Self { name, url, timeout, response_max, gate, sides, off }
+        let (switch, asked) = (ArcSwapOption::empty(), Minutes::default());
+        Self { name, url, timeout, response_max, gate, sides, switch, asked }
     }
 
     /// What a team has of it. Half of the places are one team's, so that one whose requests pile up leaves room for

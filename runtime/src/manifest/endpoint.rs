@@ -133,7 +133,7 @@ fn last_good(value: &Value<'_>, methods: &[Method]) -> Option<Duration> {
 fn priority(value: &Value<'_>) -> Option<Priority> {
     let text = value.text()?;
     let known = Priority::ALL.map(Priority::as_str);
-    let priority = Priority::from_name(text);
+    let priority = text.parse::<Priority>().ok();
     if priority.is_none() {
         let hint = nearest(text, &known).map(|nearest| format!("did you mean `{nearest}`?"));
         let message = format!("`{text}` is not a priority; there are {}", known.join(", "));

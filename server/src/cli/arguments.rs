@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::operate::{QuotaArguments, SwitchArguments, TokenArguments};
+pub use self::operate::{DrillArguments, QuotaArguments, SwitchArguments, TokenArguments};
 pub(super) use self::operate::{QuotaCommand, SwitchCommand, TokenCommand};
 pub(super) use self::project::Until;
 pub use self::project::{
@@ -102,6 +102,8 @@ pub enum Command {
     Endpoints(EndpointsArguments),
     /// Turn things off and on
     Switch(SwitchArguments),
+    /// Try every kind of switch on a canary, and show what each does
+    Drill(DrillArguments),
     /// Show and set what teams, endpoints and classes may use
     Quota(QuotaArguments),
     /// Show why a device got no answer

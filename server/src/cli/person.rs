@@ -66,27 +66,50 @@ pub(super) fn when(time: Time) -> String {
 /// Asks whether to go on. Where nobody can answer: `unasked` says whether to go on without, or fails and says
 /// which flag was missing.
 pub(super) fn confirm(question: &str, yes: bool, unasked: Unasked) -> Result<(), Failure> {
-    let somebody = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let automatic = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
-    if yes {
+    if yes || !asks(question, unasked)? {
         return Ok(());
     }
-    if !somebody || automatic {
-        return match unasked {
-            Unasked::GoOn => Ok(()),
-            Unasked::Refuse => {
-                Err(Failure::usage(format_args!("{question} Nobody can be asked here: add `--yes`")))
-            }
-        };
-    }
-    let mut error = std::io::stderr().lock();
-    write!(error, "{question} [y/N] ").and_then(|()| error.flush()).map_err(Failure::failed)?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(Failure::failed)?;
-    match answer.trim().to_ascii_lowercase().as_str() {
+    match answer(&format!("{question} [y/N] "))?.to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::failed("nothing was done")),
     }
+}
+
+/// Asks for a word to be typed, for what touches so much that a `y` is typed too soon.
+pub(super) fn confirm_by_typing(
+    question: &str,
+    word: &str,
+    yes: bool,
+    unasked: Unasked,
+) -> Result<(), Failure> {
+    if yes || !asks(question, unasked)? {
+        return Ok(());
+    }
+    match answer(&format!("{question} Type `{word}` to go on: "))? == word {
+        true => Ok(()),
+        false => Err(Failure::failed("nothing was done")),
+    }
+}
+
+/// Whether somebody can be asked; where nobody can, what is to be done then.
+fn asks(question: &str, unasked: Unasked) -> Result<bool, Failure> {
+    let somebody = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let automatic = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    match unasked {
+        _ if somebody && !automatic => Ok(true),
+        Unasked::GoOn => Ok(false),
+        Unasked::Refuse => {
+            Err(Failure::usage(format_args!("{question} Nobody can be asked here: add `--yes`")))
+        }
+    }
+}
+
+fn answer(question: &str) -> Result<String, Failure> {
+    let mut error = std::io::stderr().lock();
+    write!(error, "{question}").and_then(|()| error.flush()).map_err(Failure::failed)?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(Failure::failed)?;
+    Ok(answer.trim().to_owned())
 }
 
 /// What to do where nobody can be asked.

@@ -15,7 +15,8 @@ pub(super) fn read(settings: &Settings) -> Result<Rules, Fault> {
     for name in settings.text("blame.actions").split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let known = Act::ALL.map(Act::as_str).join(", ");
         let act = Act::from_name(name);
-        let fault = || settings.fault("blame.actions", format_args!("`{name}` is no action; there are {known}"));
+        let fault =
+            || settings.fault("blame.actions", format_args!("`{name}` is no action; there are {known}"));
         allowed.push(act.ok_or_else(fault)?);
     }
     Ok(Rules {

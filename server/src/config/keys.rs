@@ -328,6 +328,13 @@ pub(super) const KEYS: &[Key] = &[
         doc: "The node's name in the fleet.",
     },
     key(
+        "node.region",
+        Kind::Text,
+        "",
+        "The region that the node is in, for switches of a region; none when nothing is said.",
+    ),
+    key("node.drill_team", Kind::Text, "drill", "The team that the canary of a drill is deployed for."),
+    key(
         "node.admin_url",
         Kind::Text,
         "",
@@ -408,7 +415,12 @@ pub(super) const KEYS: &[Key] = &[
         "slow, throttle, fallback",
         "What may be done, of slow, throttle, fallback, rollback, quarantine; begun with what hurts it least.",
     ),
-    time("blame.patience", "5s", ["1s", "1h"], "How long the node is pressed before that, and between two actions."),
+    time(
+        "blame.patience",
+        "5s",
+        ["1s", "1h"],
+        "How long the node is pressed before that, and between two actions.",
+    ),
     time("blame.calm", "60s", ["1s", "24h"], "How long it is calm before the last action is undone."),
     count("blame.an_hour", "10", ["1", "1_000"], "How many actions may be begun within an hour."),
     key(

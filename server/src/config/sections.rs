@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actors::storage::{CqlConfig, CqlConsistency, CqlSerial};
 use api::{BaseUrl, BaseUrlError};
-use quotas::scope::ServiceName;
+use quotas::scope::{RegionName, ServiceName, TeamName};
 use quotas::track::Paces;
 use quotas::units::{Bytes, Fuel, InFlight};
 use runtime::host::service::{Service, ServiceUrl};
@@ -96,6 +96,10 @@ pub struct Timeouts {
 pub struct NodeSettings {
     /// Its name in the fleet.
     pub name: String,
+    /// The region that it is in.
+    pub region: Option<RegionName>,
+    /// The team that the canary of a drill is deployed for.
+    pub drill_team: TeamName,
     /// Where the other nodes find its admin door, where that is not the address itself.
     pub admin_url: Option<BaseUrl>,
     /// How many of a hundred scripts may fail to load in a node that is ready.
@@ -238,6 +242,14 @@ impl NodeSettings {
         }
         Ok(Self {
             name: name.to_owned(),
+            region: match settings.text("node.region") {
+                "" => None,
+                region => {
+                    Some(RegionName::parse(region).map_err(|error| settings.fault("node.region", error))?)
+                }
+            },
+            drill_team: TeamName::parse(settings.text("node.drill_team"))
+                .map_err(|error| settings.fault("node.drill_team", error))?,
             admin_url: match settings.text("node.admin_url") {
                 "" => None,
                 url => {

@@ -129,7 +129,7 @@ async fn serve_call(
     let class = caller.class.as_ref();
     let key = good_key(req, &entry, class);
     let fallback = |params, why| fall_back(req, thread, caller, &entry, key.clone(), params, why);
-    let admitted = match thread.lane.admit(&entry, class, &caller.client, caller.priority) {
+    let admitted = match thread.lane.admit(&entry, class, caller.priority, &caller.client) {
         Ok(admitted) => admitted,
         Err(refusal) => {
             let decision = ulid::Ulid::generate().to_string();

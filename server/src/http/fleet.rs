@@ -16,7 +16,7 @@ use actors::controller::StandingOf;
 use actors::fleet::Standing;
 use actors::storage::Change;
 use actors::watch::Hinted;
-use quotas::scope::{RevisionNumber, Scope, ScriptId};
+use quotas::scope::{RevisionNumber, ScriptId};
 use serde::{Deserialize, Serialize};
 
 pub use self::peers::HttpPeers;
@@ -119,7 +119,7 @@ impl Hint {
         for change in changes {
             match change {
                 Change::Script(script, seq) => hint.scripts.push((script.to_string(), *seq)),
-                Change::Switch(scope) => hint.switches.push(scope.to_string()),
+                Change::Switch(id) => hint.switches.push(id.to_string()),
                 Change::Tokens => hint.tokens = true,
                 Change::Quota(scope) => hint.quotas.push(scope.to_string()),
             }
@@ -131,8 +131,7 @@ impl Hint {
     fn changes(&self) -> Vec<Change> {
         let scripts = self.scripts.iter();
         let scripts = scripts.filter_map(|(script, seq)| Some(Change::Script(script.parse().ok()?, *seq)));
-        let switches =
-            self.switches.iter().filter_map(|scope| Some(Change::Switch(Scope::parse(scope).ok()?)));
+        let switches = self.switches.iter().filter_map(|id| Some(Change::Switch(id.parse().ok()?)));
         let quotas = self.quotas.iter().filter_map(|scope| Some(Change::Quota(Scope::parse(scope).ok()?)));
         scripts.chain(switches).chain(self.tokens.then_some(Change::Tokens)).chain(quotas).collect()
     }
@@ -152,7 +151,8 @@ mod tests {
     fn a_hint_says_on_the_wire_what_it_means_and_what_is_not_understood_is_left_out() {
         let changes = [
             Change::Script("tv/home".parse().unwrap(), 7),
-            Change::Switch(Scope::parse("team:tv").unwrap()),
+            Change::Switch("team:tv".parse().unwrap()),
+            Change::Switch("freeze team:tv".parse().unwrap()),
             Change::Tokens,
             Change::Quota(Scope::parse("team:tv").unwrap()),
         ];

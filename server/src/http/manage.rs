@@ -8,6 +8,7 @@
 
 mod body;
 mod changes;
+mod drill;
 mod endpoints;
 mod frame;
 pub mod hosts;
@@ -115,6 +116,7 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
             "/switches/{scope:.*}",
             [("PUT", web::put().to(switches::off)), ("DELETE", web::delete().to(switches::on))],
         ))
+        .service(at("/drill", [("POST", web::post().to(drill::run))]))
         .service(at("/tokens", [read(tokens::list), ("POST", web::post().to(tokens::create))]))
         .service(at("/tokens/{id}", [("DELETE", web::delete().to(tokens::revoke))]))
         .default_service(web::to(unknown));

@@ -14,6 +14,7 @@ use api::{Check, Health};
 use quotas::guards::Condition;
 use quotas::priority::Score;
 use quotas::rule::{Rule, RuleCounts};
+use quotas::switches::{Board, Kind};
 
 use self::exposition::Scrape;
 use super::auth::Caller;
@@ -102,6 +103,7 @@ pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpR
         memory_max: shared.node.memory.limit(),
         routes: shared.routes.load().len(),
         switches: shared.board.load().iter().count(),
+        switch_hits: switch_hits(&shared.board.load()),
         unserved: shared.unserved().len(),
         missing: shared.progress.missing(),
         nodes: shared.fleet.others().len() + 1,
@@ -118,6 +120,13 @@ pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpR
 fn rules(counts: &RuleCounts) -> Vec<(&'static str, u64, u64)> {
     let all = Rule::all().map(|rule| (rule.as_str(), counts.refused(rule), counts.observed(rule)));
     all.filter(|(_, refused, observed)| refused + observed > 0).collect()
+}
+
+/// How often switches of each kind refused, or would have.
+fn switch_hits(board: &Board) -> Vec<(&'static str, &'static str, u64)> {
+    let states = [(false, "off"), (true, "observe")];
+    let each = Kind::ALL.into_iter().flat_map(|kind| states.map(|(observe, state)| (kind, observe, state)));
+    each.map(|(kind, observe, state)| (kind.as_str(), state, board.tally().get(kind, observe))).collect()
 }
 
 async fn store(door: &AdminDoor) -> Result<(), String> {

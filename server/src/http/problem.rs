@@ -70,6 +70,7 @@ pub fn control(error: &ControlError) -> Problem {
             retry_after_ms: refusal.retry_after.map(milliseconds),
             ..problem
         },
+        ControlError::Frozen(refusal) => refused(refusal, None).with_status(403),
         ControlError::RouteConflict { .. } => Problem {
             advice: Some("Choose another path, or ask its owner to give it up.".to_owned()),
             ..problem
@@ -139,6 +140,15 @@ fn soon(problem: Problem) -> Problem {
 fn sentence(refusal: &Refusal) -> String {
     match (refusal.code, refusal.limit) {
         (RefusalCode::SwitchOff, _) => format!("{} is switched off", refusal.scope),
+        (RefusalCode::SwitchFallback, _) => format!("calls of {} are left to the fallback", refusal.scope),
+        (RefusalCode::SwitchLastGood, _) => {
+            format!("calls of {} are left to the last good answer", refusal.scope)
+        }
+        (RefusalCode::SwitchShed, _) => format!("less important calls of {} are shed", refusal.scope),
+        (RefusalCode::DeployFrozen, _) => format!("{} is frozen: its scripts are not changed", refusal.scope),
+        (RefusalCode::SwitchCapped, Some(limit)) => {
+            format!("an operator allows {} {limit} calls at one time", refusal.scope)
+        }
         (RefusalCode::QuarantineActive, _) => format!("{} is set aside", refusal.scope),
         (RefusalCode::RateExceeded, Some(limit)) if refusal.rule == "rate.client" => {
             format!("one client may make {limit}")

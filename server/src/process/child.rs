@@ -298,6 +298,7 @@ pub(super) fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
     };
     Ok(NodeConfig {
         name: config.node.name.clone(),
+        region: config.node.region.clone(),
         policy: config.limits,
         classes: config.classes.iter().map(|class| (class.name.clone(), class.quota)).collect(),
         services: config.services.iter().map(|(name, service)| (name.clone(), service.service())).collect(),

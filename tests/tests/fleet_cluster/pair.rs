@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use api::client::{List, Upload};
-use api::{ClientError, SwitchRequest, SwitchState};
+use api::{ClientError, SwitchRequest};
 use tests::device::Device;
 use tests::server::{Options, Server, bundle};
 use tests::wait::until;
@@ -99,7 +99,7 @@ impl Pair {
 
     /// A switch of another script is in force at once, and is taken back at once.
     pub async fn switches_work(&self, at: usize) {
-        let off = SwitchRequest { state: SwitchState::Off, reason: "a test".to_owned(), until: None };
+        let off = SwitchRequest::kill("a test");
         let began = Instant::now();
         let client = self.servers[at].client();
         client.switch_off("script:tv/other", &off, false).await.expect("the brake needs no store");

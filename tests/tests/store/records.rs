@@ -73,6 +73,7 @@ pub fn step(script: &ScriptId, expected_seq: u64, active: Option<u64>) -> Commit
 pub fn switch(scope: &Scope, generation: u64, off: bool) -> SwitchRow {
     SwitchRow {
         scope: scope.clone(),
+        effect: quotas::switches::Effect::Kill,
         off,
         generation,
         by: "ada".into(),

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use api::client::Upload;
-use api::{ClientError, DeployAnswer, Problem, SwitchRequest, SwitchState};
+use api::{ClientError, DeployAnswer, Problem, SwitchRequest};
 use runtime::bundle::Bundle;
 use tests::cassandra::Cassandra;
 use tests::device::Device;
@@ -193,7 +193,7 @@ pub async fn answers(server: &Server, id: &str, wanted: &str, limit: Duration) -
 }
 
 pub fn off() -> SwitchRequest {
-    SwitchRequest { state: SwitchState::Off, reason: "a test".to_owned(), until: None }
+    SwitchRequest::kill("a test")
 }
 
 /// Turns a scope off and on again; how long each took.

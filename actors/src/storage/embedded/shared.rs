@@ -7,7 +7,9 @@ use bytes::Bytes;
 use quotas::scope::ScriptId;
 use redb::{ReadableTable, WriteTransaction};
 
-use super::super::records::{AuditEntry, Claimed, ContentHash, ContentKind, QuotaRow, SwitchRow, TokenRow};
+use super::super::records::{
+    AuditEntry, Claimed, ContentHash, ContentKind, QuotaRow, Seen, SwitchRow, Switched, TokenRow,
+};
 use super::super::rows::{decode, encode, unless_damaged};
 use super::file::{AUDIT, BUNDLES, Done, File, QUOTAS, ROUTES, SWITCHES, Step, TOKENS, UNITS};
 use crate::error::StoreError;
@@ -94,19 +96,28 @@ pub(super) fn release_routes(file: &File, script: &ScriptId, patterns: &[String]
     })
 }
 
-/// Whether the switch was changed.
-pub(super) fn put_switch(file: &File, row: &SwitchRow, audit: &AuditEntry) -> Step<bool> {
-    let scope = row.scope.to_string();
+/// What came of it, and whether it changed anything.
+pub(super) fn put_switch(
+    file: &File,
+    row: &SwitchRow,
+    seen: &Option<Vec<SwitchRow>>,
+    audit: &AuditEntry,
+) -> Step<(Switched, bool)> {
+    let id = row.id().to_string();
+    let seen = seen.as_deref().map_or(Seen::All, Seen::Only);
     file.write(|tables| {
         let mut switches = tables.open_table(SWITCHES)?;
-        let present =
-            switches.get(&*scope)?.map(|row| decode::<SwitchRow>(&scope, row.value())).transpose()?;
-        if present.is_some_and(|present| !row.replaces(&present)) {
-            return Ok(Done::Leave(false));
+        let present = switches.get(&*id)?.map(|row| decode::<SwitchRow>(&id, row.value())).transpose()?;
+        match present {
+            Some(present) if present == *row => return Ok(Done::Leave((Switched::Kept, false))),
+            Some(present) if !row.may_replace(&present, seen) => {
+                return Ok(Done::Leave((Switched::Lost { present: Box::new(present) }, false)));
+            }
+            _ => {}
         }
-        switches.insert(&*scope, &*encode(row)?)?;
+        switches.insert(&*id, &*encode(row)?)?;
         write_audit(tables, audit)?;
-        Ok(Done::Keep(true))
+        Ok(Done::Keep((Switched::Kept, true)))
     })
 }
 

@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use quotas::scope::Scope;
 use uuid::Uuid;
 
 use super::super::records::{AuditEntry, Change, Cursor};
@@ -110,7 +109,7 @@ async fn tell(links: &Links, change: &Change) -> Result<(), StoreError> {
     let now = now_ms();
     let (kind, subject, seq) = match change {
         Change::Script(script, seq) => ("script", script.to_string(), Some(*seq)),
-        Change::Switch(scope) => ("switch", scope.to_string(), None),
+        Change::Switch(id) => ("switch", id.to_string(), None),
         Change::Tokens => ("tokens", String::new(), None),
         Change::Quota(scope) => ("quota", scope.to_string(), None),
     };
@@ -123,7 +122,7 @@ fn change(line: &Line<'_>) -> Option<Change> {
     let subject = line.text("subject").unwrap_or_default();
     match line.text("kind")? {
         "script" => Some(Change::Script(subject.parse().ok()?, line.large("seq")?.try_into().ok()?)),
-        "switch" => Some(Change::Switch(Scope::parse(subject).ok()?)),
+        "switch" => Some(Change::Switch(subject.parse().ok()?)),
         "tokens" => Some(Change::Tokens),
         "quota" => Some(Change::Quota(Scope::parse(subject).ok()?)),
         _ => None,

@@ -25,8 +25,6 @@ pub(super) trait Flip: Kept + PartialEq + Send + Sync {
     const MOVE: Ask;
 
     fn id(&self) -> String;
-    /// Whether this one is to replace that one, which is another.
-    fn follows(&self, present: &Self) -> bool;
     /// Whether this one is to replace one that cannot be read.
     fn replaces_garbage(&self) -> bool;
 }
@@ -38,11 +36,7 @@ impl Flip for SwitchRow {
     const MOVE: Ask = Ask::MoveSwitch;
 
     fn id(&self) -> String {
-        self.scope.to_string()
-    }
-
-    fn follows(&self, present: &Self) -> bool {
-        self.replaces(present)
+        SwitchRow::id(self).to_string()
     }
 
     fn replaces_garbage(&self) -> bool {
@@ -79,10 +73,6 @@ impl Flip for TokenRow {
         self.id.clone()
     }
 
-    fn follows(&self, present: &Self) -> bool {
-        !present.revoked
-    }
-
     fn replaces_garbage(&self) -> bool {
         // It may have been a revoked one.
         self.revoked
@@ -90,8 +80,14 @@ impl Flip for TokenRow {
 }
 
 impl Scylla {
-    /// Writes a row unless what is there stays; whether it is there now. Writing the same again does no harm.
-    pub(super) async fn flip<T: Flip>(&self, row: &T, audit: &AuditEntry) -> Result<bool, StoreError> {
+    /// Writes a row if it `follows` the one that is there; the one that stays instead, if one does. Writing the
+    /// same again does no harm.
+    pub(super) async fn flip<T: Flip>(
+        &self,
+        row: &T,
+        follows: impl Fn(&T) -> bool,
+        audit: &AuditEntry,
+    ) -> Result<Option<T>, StoreError> {
         let id = row.id();
         let (body, audit) = (encode(row)?, encode(audit)?);
         for _ in 0..SENDS {
@@ -103,8 +99,8 @@ impl Scylla {
                 None => link.ask(T::ADD, (&*id, stamp, &body, &audit)).await,
                 Some(line) => {
                     match decode::<T>(&id, line.bytes("body").unwrap_or_default()) {
-                        Ok(present) if present == *row => return Ok(true),
-                        Ok(present) if !row.follows(&present) => return Ok(false),
+                        Ok(present) if present == *row => return Ok(None),
+                        Ok(present) if !follows(&present) => return Ok(Some(present)),
                         Ok(_) => {}
                         // Nobody can say any more what stood there; this does.
                         Err(error @ StoreError::Corrupt { .. }) if row.replaces_garbage() => {
@@ -116,7 +112,7 @@ impl Scylla {
                 }
             };
             if sent.is_ok_and(|answer| answer.applied()) {
-                return Ok(true);
+                return Ok(None);
             }
         }
         Err(StoreError::unavailable(format_args!(

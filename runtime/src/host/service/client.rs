@@ -1,8 +1,10 @@
 //! One HTTP client per thread: connections are kept and never cross threads.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::super::call::{CallContext, time_left};
+use super::{Answer, Outgoing, Service, ServiceError, ServiceGuard};
+use crate::fuel::now_nanos;
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
@@ -13,9 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use quotas::breaker::Refused;
 use quotas::memory::{Hold, Spent};
-
-use super::super::call::{CallContext, time_left};
-use super::{Answer, Outgoing, Service, ServiceError, ServiceGuard};
+use quotas::units::Moment;
 
 /// How often a request may come through a callboard before it is taken for a loop.
 const HOPS_MAX: u32 = 8;
@@ -46,8 +46,12 @@ pub(super) async fn send(
 ) -> Result<Answer, ServiceError> {
     let name = service.name.as_str();
     let failed = |kind, detail: String| ServiceError::new(kind, name, detail);
-    if service.off.load(Ordering::Relaxed) {
-        return Err(failed("off", "switched off by an operator".to_owned()));
+    service.asked.count(Moment::from_nanos(now_nanos()));
+    if let Some(switch) = &*service.switch.load() {
+        switch.count();
+        if !switch.switch().observe {
+            return Err(failed("off", "switched off by an operator".to_owned()));
+        }
     }
     if call.hops >= HOPS_MAX {
         return Err(failed("protocol", format!("this request came through {HOPS_MAX} callboards: a loop")));

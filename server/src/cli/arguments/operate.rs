@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use quotas::scope::Scope;
+use quotas::scope::{EndpointId, Scope};
 
 use super::{ServerArguments, time};
 
@@ -22,12 +22,23 @@ A scope is one of:
   endpoint:tv/home/home   one endpoint
   revision:tv/home@7      one revision of a script
   class:tv-2015           all calls of a class of devices
-  service:catalog         all calls that scripts make to a service";
+  service:catalog         all calls that scripts make to a service
+  region:eu-west-1        everything on the nodes of a region
+  node:tv-7.example       everything on one node
+
+A kind is one of:
+  kill       calls are refused, and those that run are stopped (switch.off)
+  freeze     scripts are not changed: no deploy, no rollback (deploy.frozen); of all, a team, a script
+  shed       calls of --priority and of those below it are refused (switch.shed)
+  fallback   calls do not run; a script's fallback answers (switch.fallback)
+  last-good  calls do not run; the last good answer is given (switch.last_good)
+  cap        at most --calls are alive at one time, on each node (switch.capped)
+A scope can have one of each. A service can only be killed.";
 
 /// What to do with switches.
 #[derive(Debug, Clone, Subcommand)]
 pub(in crate::cli) enum SwitchCommand {
-    /// Turn something off; in force when the command ends
+    /// Turn something off, freeze or bound it; in force when the command ends
     #[command(after_help = SCOPES)]
     Off {
         /// What to turn off
@@ -35,13 +46,22 @@ pub(in crate::cli) enum SwitchCommand {
         /// Why; everyone who is refused can find it
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// What kind of switch
+        #[arg(long, value_name = "KIND", default_value = "kill")]
+        kind: api::SwitchKind,
+        /// For shed: prefetch (and the background with it), or the background alone
+        #[arg(long, value_name = "LEVEL", required_if_eq("kind", "shed"))]
+        priority: Option<api::ShedLevel>,
+        /// For cap: how many calls may be alive at one time
+        #[arg(long, value_name = "N", required_if_eq("kind", "cap"))]
+        calls: Option<u32>,
         /// For how long [default: until somebody turns it on]
         #[arg(long = "for", value_name = "TIME", value_parser = time)]
         duration: Option<Duration>,
         /// Only count what would be refused
         #[arg(long)]
         observe: bool,
-        /// Only show what it would do
+        /// Only show what it would do, and which calls of the last minutes it would touch
         #[arg(long)]
         dry_run: bool,
         /// Do not ask
@@ -55,6 +75,9 @@ pub(in crate::cli) enum SwitchCommand {
     On {
         /// What to turn on
         scope: Scope,
+        /// Which of its switches
+        #[arg(long, value_name = "KIND", default_value = "kill")]
+        kind: api::SwitchKind,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
@@ -64,7 +87,7 @@ pub(in crate::cli) enum SwitchCommand {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// List everything that is off
+    /// List all switches, with what they refused on this node
     List {
         #[command(flatten)]
         server: ServerArguments,
@@ -141,6 +164,17 @@ pub(in crate::cli) enum QuotaCommand {
         #[command(flatten)]
         server: ServerArguments,
     },
+}
+
+/// What to drill on.
+#[derive(Debug, Clone, Args)]
+pub struct DrillArguments {
+    /// An endpoint, team/script/name, that answers a GET without parameters [default: a script that is deployed
+    /// for the drill and taken away]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(in crate::cli) endpoint: Option<EndpointId>,
+    #[command(flatten)]
+    pub(in crate::cli) server: ServerArguments,
 }
 
 /// What to do with tokens.

@@ -13,10 +13,10 @@ use quotas::scope::ClassName;
 
 use crate::config::{ClientKeySource, Config};
 
-/// The header by which a device lowers its call's priority.
-const PRIORITY: &str = "callboard-priority";
 /// The header that counts how many callboards a request came through.
 const HOPS: &str = "callboard-hops";
+/// The header by which a device says that a call is less important than its endpoint.
+const PRIORITY: &str = "callboard-priority";
 /// A request that came through more goes in a circle.
 const HOPS_MAX: u32 = 8;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,8 +27,8 @@ pub(super) struct Caller {
     pub(super) client: Box<[u8]>,
     pub(super) request_id: Arc<str>,
     pub(super) hops: u32,
-    /// What the device says of its call's importance, which can only lower it.
-    pub(super) priority: Priority,
+    /// What the device asks for; it can only lower.
+    pub(super) priority: Option<Priority>,
 }
 
 impl Caller {
@@ -41,7 +41,7 @@ impl Caller {
             client: client(req, config),
             request_id: header(REQUEST_ID.as_str()).filter(|id| is_id(id)).map_or_else(new_id, Arc::from),
             hops,
-            priority: header(PRIORITY).and_then(Priority::from_name).unwrap_or_default(),
+            priority: header(PRIORITY).and_then(|text| text.trim().parse().ok()),
         }
     }
 

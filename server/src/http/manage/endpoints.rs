@@ -43,7 +43,8 @@ fn shown(door: &AdminDoor, info: &EndpointInfo) -> api::Endpoint {
     let board = door.node.shared().board.load();
     let off = info.revision.and_then(|revision| {
         board
-            .verdict(&CallFacts { endpoint: &info.id, revision, class: None })
+            .killed(&CallFacts { endpoint: &info.id, revision, class: None, priority: info.priority })
+            .map(|armed| armed.switch())
             .map(|switch| format!("{} was switched off by {}: {}", switch.scope, switch.by, switch.reason))
     });
     let shape = shapes::endpoint(info);

@@ -286,7 +286,9 @@ fn milliseconds(time: Duration) -> u64 {
 fn unknown(scope: &Scope) -> ProblemError {
     let code = match scope {
         Scope::Service(_) => "service.unknown",
-        Scope::Team(_) | Scope::Class(_) | Scope::All => "resource.unknown",
+        Scope::Team(_) | Scope::Class(_) | Scope::All | Scope::Region(_) | Scope::Node(_) => {
+            "resource.unknown"
+        }
         Scope::Script(_) | Scope::Endpoint(_) | Scope::Revision(_) => "endpoint.unknown",
     };
     Problem::of(code, format!("nothing of {scope} is served here")).into()

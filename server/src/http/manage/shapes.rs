@@ -3,9 +3,13 @@
 use actors::controller::EndpointInfo;
 use actors::fleet::{Convergence, NodeState};
 use actors::storage::{AuditEntry, Head, NodeRow, Revision, TokenRow};
+use actors::supervisor::{Known, Spread};
+use actors::traffic::Radius;
 use quotas::limits::{Cut, EndpointLimits};
+use quotas::priority::Priority;
 use quotas::scope::{EndpointId, EndpointName, RevisionNumber, ScriptId};
-use quotas::switches::Switch;
+use quotas::switches::{Kind, Switch};
+use quotas::units::InFlight;
 
 /// A revision; active when it is the one that answers.
 pub(super) fn revision(script: &ScriptId, revision: &Revision, head: Option<&Head>) -> api::Revision {
@@ -75,15 +79,86 @@ pub(super) fn endpoint(info: &EndpointInfo) -> api::Endpoint {
     }
 }
 
+/// A switch, as far as the switch itself says.
 pub(super) fn switch(switch: &Switch) -> api::Switch {
     api::Switch {
         scope: switch.scope.to_string(),
+        kind: kind(switch.effect.kind()),
+        level: switch.effect.level().and_then(level),
+        limit: switch.effect.limit().map(InFlight::get),
         state: if switch.observe { api::SwitchState::Observe } else { api::SwitchState::Off },
         reason: switch.reason.to_string(),
         by: switch.by.to_string(),
         since: api::time_from_ms(switch.since),
         until: switch.until.map(api::time_from_ms),
         generation: switch.generation,
+        spread: None,
+        here: None,
+        hits: None,
+    }
+}
+
+/// A switch as this node knows it.
+pub(super) fn known(known: &Known) -> api::Switch {
+    api::Switch {
+        spread: Some(spread(known.spread)),
+        here: Some(known.here),
+        hits: Some(known.hits),
+        ..switch(&known.switch)
+    }
+}
+
+pub(super) fn spread(spread: Spread) -> api::Spread {
+    match spread {
+        Spread::Node => api::Spread::Node,
+        Spread::Fleet => api::Spread::Fleet,
+    }
+}
+
+pub(super) fn kind(kind: Kind) -> api::SwitchKind {
+    match kind {
+        Kind::Kill => api::SwitchKind::Kill,
+        Kind::Freeze => api::SwitchKind::Freeze,
+        Kind::Shed => api::SwitchKind::Shed,
+        Kind::Fallback => api::SwitchKind::Fallback,
+        Kind::LastGood => api::SwitchKind::LastGood,
+        Kind::Cap => api::SwitchKind::Cap,
+    }
+}
+
+fn level(priority: Priority) -> Option<api::ShedLevel> {
+    match priority {
+        Priority::Background => Some(api::ShedLevel::Background),
+        Priority::Prefetch => Some(api::ShedLevel::Prefetch),
+        // Nothing sheds what a person waits for.
+        Priority::User => None,
+    }
+}
+
+/// What a switch would touch, with so many endpoints one by one.
+pub(super) fn radius(node: &str, radius: &Radius, top: usize) -> api::Radius {
+    let seconds = radius.window.as_secs().max(1);
+    let rate = |calls: u64| {
+        let tenths = calls.saturating_mul(10) / seconds;
+        format!("{}.{}/s", tenths / 10, tenths % 10)
+    };
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let called = radius.endpoints.iter().filter(|(_, calls)| *calls > 0).take(top);
+    api::Radius {
+        node: node.to_owned(),
+        window_s: radius.window.as_secs(),
+        calls: radius.calls,
+        rate: rate(radius.calls),
+        endpoints: count(radius.endpoints.len()),
+        teams: count(radius.teams),
+        classes: count(radius.classes),
+        top: called
+            .map(|(endpoint, calls)| api::RadiusOfEndpoint {
+                endpoint: endpoint.to_string(),
+                calls: *calls,
+                rate: rate(*calls),
+            })
+            .collect(),
     }
 }
 

@@ -336,7 +336,7 @@ fn a_switch_is_set_listed_and_released() {
     with_door(|kit| async move {
         let admin = kit.admin();
         admin.upload("tv", "home", archive("tv/home", "one"), &Upload::default()).await.unwrap();
-        let off = SwitchRequest { state: SwitchState::Off, reason: "runaway".to_owned(), until: None };
+        let off = SwitchRequest::kill("runaway");
         let dry = admin.switch_off("team:tv", &off, true).await.unwrap();
         assert!(dry.dry_run && dry.endpoints == ["tv/home/hello"] && dry.before.is_none());
         assert!(admin.switches().await.unwrap().items.is_empty());
@@ -346,7 +346,9 @@ fn a_switch_is_set_listed_and_released() {
         let radio = kit.with_role(Role::Viewer, Some("radio")).await;
         assert!(radio.switches().await.unwrap().items.is_empty());
         let on = admin.switch_on("team:tv", Some("mended"), false).await.unwrap();
-        assert_eq!((on.switch, on.before), (None, done.switch));
+        let told =
+            |switch: Option<api::Switch>| switch.map(|switch| (switch.by, switch.reason, switch.generation));
+        assert_eq!((on.switch, told(on.before)), (None, told(done.switch)));
         assert_eq!(code(admin.switch_on("team:tv", None, false).await), "switch.unknown");
         assert_eq!(code(admin.switch_on("nothing", None, false).await), "scope.invalid");
         let observe = SwitchRequest { state: SwitchState::Observe, ..off.clone() };

@@ -43,6 +43,7 @@ pub(super) struct Scrape {
     pub(super) memory_max: Bytes,
     pub(super) routes: usize,
     pub(super) switches: usize,
+    pub(super) switch_hits: Vec<(&'static str, &'static str, u64)>,
     pub(super) unserved: usize,
     pub(super) missing: usize,
     pub(super) nodes: usize,
@@ -162,6 +163,13 @@ impl Collector for Scrape {
                 ("callboard_snapshot_age", "Time since the store was last compared with what is served");
             let mut gauge = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
             gauge.encode_gauge(&(behind_ms as f64 / 1e3))?;
+        }
+        let help = "What switches refused, or would have if they did not merely observe, by kind";
+        let mut family =
+            encoder.encode_descriptor("callboard_switch_hits", help, None, MetricType::Counter)?;
+        for (kind, state, count) in &self.switch_hits {
+            let labels = [("kind", *kind), ("state", *state)];
+            family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
         }
         let help = "What happened, by kind";
         let mut family = encoder.encode_descriptor("callboard_events", help, None, MetricType::Counter)?;

@@ -77,6 +77,7 @@ async fn node(directory: PathBuf) -> Node {
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&directory.join("store")).await.unwrap());
     let config = NodeConfig {
         name: "a".to_owned(),
+        region: None,
         policy: Policy::default(),
         classes: Vec::new(),
         services: BTreeMap::new(),
@@ -94,7 +95,7 @@ async fn node(directory: PathBuf) -> Node {
         slow_threads: 0,
         paces: quotas::track::Paces::DEFAULT,
         good: Size::mib(1),
-            rules: quotas::remedy::Rules::default(),
+        rules: quotas::remedy::Rules::default(),
         flight: None,
         aftermath: Aftermath::default(),
     };

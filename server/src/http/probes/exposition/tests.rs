@@ -43,6 +43,7 @@ fn the_text_is_what_a_scraper_reads() {
     let mut rest = stats();
     rest.endpoint = None;
     let scrape = Scrape {
+        switch_hits: vec![("kill", "off", 3), ("cap", "observe", 0)],
         endpoints: vec![rest, stats()],
         store: true,
         routes: 5,
