@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use api::client::List;
-use api::{ActivateRequest, SwitchRequest};
+use api::{ActivateRequest, SwitchKind, SwitchRequest};
 use tests::cassandra::Cassandra;
 use tests::device::Device;
 use tests::server::{Options, Server};
@@ -45,7 +45,11 @@ async fn state(server: &Server) -> Vec<String> {
         }
     }
     for switch in client.switches().await.unwrap().items {
-        state.push(format!("{} {} {} {}", switch.scope, switch.reason, switch.by, switch.generation));
+        let (kind, limit) = (switch.kind, switch.limit);
+        state.push(format!(
+            "{kind} {limit:?} {} {} {} {}",
+            switch.scope, switch.reason, switch.by, switch.generation
+        ));
     }
     state
 }
@@ -85,6 +89,8 @@ async fn a_store_is_copied_whole_from_one_backend_to_the_other_and_back() {
     client.delete_script("tv", "gone", "*", Some("no more"), false).await.unwrap();
     let off = SwitchRequest::kill("a test");
     client.switch_off("script:radio/list", &off, false).await.unwrap();
+    let cap = SwitchRequest { limit: Some(5), ..SwitchRequest::of(SwitchKind::Cap, "a test") };
+    client.switch_off("team:tv", &cap, false).await.unwrap();
     answers(&first).await;
     let wanted = state(&first).await;
     assert!(wanted.len() > 15, "{wanted:#?}");
