@@ -334,7 +334,7 @@ impl Lane {
     /// Moves the endpoint to other threads where what the call did asks for it.
     fn keep_pace(&self, entry: &EndpointEntry, outcome: &Outcome) {
         let Cost { longest_gap: piece, fuel, .. } = outcome.cost;
-        let ended_well = !matches!(outcome.result, Err(Failure::Stopped { .. } | Failure::Engine));
+        let ended_well = matches!(outcome.result, Ok(_) | Err(Failure::Returned { .. }));
         let held = Held { piece, fuel, ended_well };
         let (track, now) = (&entry.guard.track, Moment::from_nanos(now_nanos()));
         if let Some(pace) = track.ran(entry.revision, held, &self.0.node.shared().paces, now) {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
 use quotas::concurrency::Shares;
 use quotas::scope::{EndpointId, Scope, TeamName};
-use quotas::switches::{Board, Effect, Switch, SwitchId};
+use quotas::switches::{Effect, Switch, SwitchId};
 use quotas::units::{InFlight, Moment};
 use runtime::fuel::now_nanos;
 use tokio::sync::mpsc::UnboundedSender;

@@ -34,7 +34,7 @@ use crate::rate::{Bucket, Wait};
 use crate::refusal::{RatePolicy, Refusal, RefusalCode, left_until};
 use crate::rule::{Holder, Rule, Tally};
 use crate::scope::{ClassName, RevisionNumber, Scope, TeamName};
-use crate::switches::{Armed, Board, CallFacts, Switch};
+use crate::switches::{Armed, Board, CallFacts};
 use crate::units::{Amount, Bytes, Moment};
 
 /// When to come back to a node that is draining.

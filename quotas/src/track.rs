@@ -180,6 +180,8 @@ impl Track {
         } else {
             match pace {
                 Pace::Fast => return None,
+                // It computes until it is stopped: nobody needs ten calls to see that.
+                Pace::New if !held.ended_well && fuel > limit => Pace::Heavy,
                 Pace::New => {
                     let well = u32::from(held.ended_well);
                     if self.proven.fetch_add(well, Ordering::Relaxed) + well < paces.proof {

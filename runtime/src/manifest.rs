@@ -23,7 +23,6 @@ mod nearest;
 mod table;
 
 pub use handler::{HandlerPath, ParseHandlerError};
-pub use quotas::priority::Priority;
 use table::{Context, Table};
 
 /// The manifest's path within a bundle.

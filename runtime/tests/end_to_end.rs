@@ -277,6 +277,40 @@ fn a_call_that_is_dropped_in_the_middle_leaves_nothing_behind() {
     });
 }
 
+/// Native code asks a thread-local whose unit it works for. Calls that are set aside in the middle of that, and end in
+/// another order than they began, must each find their own.
+#[test]
+fn calls_that_are_set_aside_find_their_own_unit_again() {
+    const ASKS: &str = "pub fn main(request) {
+        let (turns, made) = (PLACE * 1_000 + 2_000, []);
+        for turn in 0..turns {
+            made.extend([format!(\"{:?}\", [turn, PLACE])]);
+            if [turn, 1] != [turn, 1] || made.pop() != Some(format!(\"[{}, {}]\", turn, PLACE)) {
+                return Err(`another's unit in turn ${turn}`);
+            }
+        }
+        Ok(`PLACE`)
+    }";
+    on_big_stack(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let allowance = Allowance { deadline: Duration::from_secs(20), ..allowance() };
+        // The first to begin is neither the first nor the last to end.
+        let places = [5, 0, 7, 2, 6, 1, 4, 3];
+        let calls = places.map(|place| {
+            let source: &'static str = ASKS.replace("PLACE", &place.to_string()).leak();
+            let unit = unit(source);
+            let request = Request::new(Rc::new(Get("")), Vec::new(), None, Bytes::new());
+            let context = context(&unit, &allowance);
+            call(unit, Entry::new("main", "main"), request, allowance, context, None)
+        });
+        let outcomes = runtime.block_on(futures_util::future::join_all(calls));
+        for (place, outcome) in places.into_iter().zip(outcomes) {
+            let answer = outcome.result.unwrap_or_else(|failure| panic!("{place}: {failure}"));
+            assert_eq!(answer.body, place.to_string());
+        }
+    });
+}
+
 #[test]
 fn a_failure_names_file_line_and_function() {
     let outcome = run_with(

@@ -49,6 +49,9 @@ async fn flips_under_load(server: &Server, spread: Spread) {
         assert_eq!(answer.switch.unwrap().spread, Some(spread), "{scope} {:?}", request.kind);
         let listed = client.switches().await.unwrap().items;
         assert_eq!(listed[0].spread, Some(spread), "{listed:?}");
+        // Long enough for every connection to meet it: one call of each may have been let in before.
+        let met = hammer.answered() + 2;
+        until("the hammer meets it", BACK, async || (hammer.answered() >= met).then_some(())).await;
         let began = Instant::now();
         client.release_switch(scope, request.kind.unwrap(), Some("enough"), false).await.unwrap();
         println!("{scope} {:?}: set after {set:?}, released after {:?}", request.kind, began.elapsed());

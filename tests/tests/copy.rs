@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use api::client::List;
-use api::{ActivateRequest, QuotaChange, QuotaRequest, SwitchRequest, SwitchState};
+use api::{ActivateRequest, QuotaChange, QuotaRequest, SwitchKind, SwitchRequest};
 use tests::cassandra::Cassandra;
 use tests::device::Device;
 use tests::server::{Options, Server};
@@ -24,7 +24,7 @@ fn done(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Everything that people can read of scripts, switches and quotas, but for when it was copied.
+/// Everything that people can read of scripts and switches, but for when it was copied.
 async fn state(server: &Server) -> Vec<String> {
     let client = server.client();
     let mut state = Vec::new();
@@ -45,10 +45,11 @@ async fn state(server: &Server) -> Vec<String> {
         }
     }
     for switch in client.switches().await.unwrap().items {
-        state.push(format!("{} {} {} {}", switch.scope, switch.reason, switch.by, switch.generation));
-    }
-    for rule in client.quotas("team:tv").await.unwrap().rules {
-        state.push(format!("{} {} {:?}", rule.rule, rule.limit, rule.source));
+        let (kind, limit) = (switch.kind, switch.limit);
+        state.push(format!(
+            "{kind} {limit:?} {} {} {} {}",
+            switch.scope, switch.reason, switch.by, switch.generation
+        ));
     }
     state
 }
@@ -88,6 +89,8 @@ async fn a_store_is_copied_whole_from_one_backend_to_the_other_and_back() {
     client.delete_script("tv", "gone", "*", Some("no more"), false).await.unwrap();
     let off = SwitchRequest::kill("a test");
     client.switch_off("script:radio/list", &off, false).await.unwrap();
+    let cap = SwitchRequest { limit: Some(5), ..SwitchRequest::of(SwitchKind::Cap, "a test") };
+    client.switch_off("team:tv", &cap, false).await.unwrap();
     let rate = QuotaChange {
         name: "rate".to_owned(),
         limit: Some("77/s".to_owned()),

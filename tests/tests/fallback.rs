@@ -1,26 +1,30 @@
 //! Fallbacks: what devices get where an endpoint cannot answer, and who never gets it.
 
-use api::{SwitchRequest, SwitchState};
+use api::SwitchRequest;
 use bytes::Bytes;
 use tests::device::{Device, Reply};
 use tests::server::Server;
 
 const SOURCE: &str = "
 pub fn main(request) {
-    if request.query(`fail`) == `yes` {
+    if has(request, `fail`) {
         panic!(\"on purpose\");
     }
-    if request.query(`spin`) == `yes` {
+    if has(request, `spin`) {
         loop { }
     }
     `good ${request.query(`n`)}`
 }
 
+fn has(request, name) {
+    `${request.query(name)}` == `yes`
+}
+
 pub fn simple(request) {
-    if request.query(`twice`) == `yes` {
+    if has(request, `twice`) {
         panic!(\"once more\");
     }
-    if request.query(`long`) == `yes` {
+    if has(request, `long`) {
         loop { }
     }
     `simple ${request.query(`n`)} ${request.header(`x-device`)}`
@@ -28,7 +32,7 @@ pub fn simple(request) {
 ";
 
 async fn off(server: &Server, scope: &str) {
-    let request = SwitchRequest { state: SwitchState::Off, reason: "a test".to_owned(), until: None };
+    let request = SwitchRequest::kill("a test");
     server.client().switch_off(scope, &request, false).await.expect("it is switched off");
 }
 

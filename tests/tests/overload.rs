@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use api::{SwitchRequest, SwitchState};
+use api::SwitchRequest;
 use tests::device::Device;
 use tests::load::{Calls, Kind, Load};
 use tests::server::{Options, Server};
@@ -129,7 +129,7 @@ async fn at_ten_times_the_load_what_people_wait_for_is_answered_and_a_switch_is_
         let asked = Instant::now();
         server.client().whoami().await.expect("the admin door answers");
         waits.push(asked.elapsed());
-        let off = SwitchRequest { state: SwitchState::Off, reason: "a test".to_owned(), until: None };
+        let off = SwitchRequest::kill("a test");
         let asked = Instant::now();
         server
             .client()

@@ -193,7 +193,8 @@ impl Controller {
                     entry.guard.set(&self.endpoint_terms(id, &entry.limits), now);
                 }
             }
-            Scope::Script(_) | Scope::Revision(_) | Scope::Service(_) => {}
+            Scope::Script(_) | Scope::Revision(_) | Scope::Service(_) | Scope::Region(_) | Scope::Node(_) => {
+            }
         }
     }
 

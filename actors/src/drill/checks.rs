@@ -34,6 +34,9 @@ impl Head for Get {
     fn header(&self, _: &str) -> Option<&str> {
         None
     }
+    fn headers(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }
 
 impl Drill {
@@ -131,7 +134,7 @@ impl Drill {
             request_id: "drill".into(),
             hops: 0,
         };
-        let answered = self.lane.run(&entry, admitted, incoming).await;
+        let answered = self.lane.run(&entry, admitted, incoming, None).await;
         match answered.result {
             Ok(_) => Ok(Ok(())),
             Err(crate::lane::CallFailure::Refused(refusal)) => Ok(Err(refusal)),

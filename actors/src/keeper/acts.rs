@@ -7,6 +7,7 @@ use actix::Context;
 use quotas::quarantine::Quarantine;
 use quotas::remedy::{Act, Mode, Step};
 use quotas::scope::Scope;
+use quotas::switches::{Effect, Kind, SwitchId};
 use quotas::units::{InFlight, Moment};
 use runtime::fuel::now_nanos;
 
@@ -81,10 +82,13 @@ impl Keeper {
                 }
             }
             Act::FallBack => {
-                let scope = Scope::Endpoint(endpoint.clone());
-                let who = Who::node(BY);
-                let release =
-                    Release { who, scope, reason: Some("the node is calm".to_owned()), dry_run: false };
+                let release = Release {
+                    who: Who::node(BY),
+                    id: SwitchId { scope: Scope::Endpoint(endpoint.clone()), kind: Kind::Fallback },
+                    of: None,
+                    reason: Some("the node is calm".to_owned()),
+                    dry_run: false,
+                };
                 // It has an end of its own, should the supervisor have no room now.
                 let _ = self.supervisor.try_send(release);
             }
@@ -119,6 +123,7 @@ impl Keeper {
             who: Who::node(BY),
             bound: None,
             scope: Scope::Endpoint(step.who.0.clone()),
+            effect: Effect::Fallback,
             reason: evidence(step),
             until_ms: Some(unix_ms() + u64::try_from(LONGEST.as_millis()).unwrap_or(u64::MAX)),
             observe: false,

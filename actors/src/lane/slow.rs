@@ -1,11 +1,13 @@
-//! Slow lanes: threads of their own, of a lower priority, for endpoints that would hold up the others.
+//! Slow lanes: threads of their own for endpoints that would hold up the others.
 //!
-//! Invariant: what runs here takes from those who serve everybody nothing but what they leave: the scheduler of the
-//! machine sees to that. A call that crosses over is given up with whoever waits for it, and its time began before.
+//! Invariant: what is known to compute much or to hold a thread takes from those who serve everybody nothing but what
+//! they leave: it runs with a lower priority, and the scheduler of the machine sees to that. A call that crosses over
+//! is given up with whoever waits for it, and its time began before.
 //! Not here: which endpoints come here (`quotas::track`).
 //!
-//! The threads are two groups: one for calls that hold a thread in one piece, one for those that compute much or
-//! are new. So a revision that has to prove itself does not wait behind one that is known to do harm.
+//! The threads are three groups. Calls that hold a thread in one piece are kept from those that only compute much,
+//! which would wait behind them. New revisions have to prove themselves and know no harm yet: theirs run beside neither,
+//! with the priority of everybody else's, on few threads.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -31,7 +33,15 @@ const MAILBOX: usize = 1_024;
 /// The slow lanes of a node.
 #[derive(Debug, Default)]
 pub struct SlowLanes {
-    lanes: OnceLock<Vec<SlowLane>>,
+    groups: OnceLock<Groups>,
+}
+
+/// The threads by what comes to them.
+#[derive(Debug)]
+struct Groups {
+    new: Vec<SlowLane>,
+    heavy: Vec<SlowLane>,
+    held: Vec<SlowLane>,
 }
 
 /// One thread, seen from the others.
@@ -62,49 +72,49 @@ struct Cross {
 }
 
 impl SlowLanes {
-    /// Starts so many threads for a node.
+    /// Starts so many threads for what computes much, half as many for what holds a thread, and a quarter for what is
+    /// new; with none, all run beside everybody else.
     pub(crate) fn start(node: &Node, threads: usize) {
-        let lanes = (0..threads).filter_map(|number| SlowLane::start(node, number));
+        let mut numbers = SLOW_FROM..;
+        let mut start = |count: usize, nice| -> Vec<SlowLane> {
+            numbers.by_ref().take(count).filter_map(|number| SlowLane::start(node, number, nice)).collect()
+        };
+        let groups = Groups {
+            new: start(threads.div_ceil(4), 0),
+            heavy: start(threads, NICE),
+            held: start(threads.div_ceil(2), NICE),
+        };
         // A node is started once.
-        let _ = node.shared().slow.lanes.set(lanes.collect());
-    }
-
-    /// How many threads there are.
-    pub fn len(&self) -> usize {
-        self.lanes.get().map_or(0, Vec::len)
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        let _ = node.shared().slow.groups.set(groups);
     }
 
     /// The thread for a call of this pace: of its group the one with the fewest calls. None for those that run
     /// beside everybody else's.
     pub(super) fn of(&self, pace: Pace) -> Option<&SlowLane> {
-        let lanes = self.lanes.get()?;
-        let (others, holders) = lanes.split_at(lanes.len().div_ceil(2));
+        if pace == Pace::Fast {
+            return None;
+        }
+        let groups = self.groups.get()?;
         let group = match pace {
-            Pace::Fast => return None,
-            Pace::New | Pace::Heavy => others,
-            Pace::Held | Pace::Sentenced if holders.is_empty() => others,
-            Pace::Held | Pace::Sentenced => holders,
+            Pace::Fast | Pace::New => &groups.new,
+            Pace::Heavy => &groups.heavy,
+            Pace::Held | Pace::Sentenced => &groups.held,
         };
         group.iter().min_by_key(|lane| lane.calls.load(Ordering::Relaxed))
     }
 }
 
 impl SlowLane {
-    fn start(node: &Node, number: usize) -> Option<Self> {
+    fn start(node: &Node, number: usize, nice: i32) -> Option<Self> {
         let arbiter = Arbiter::new();
         let (opened, is_open) = std::sync::mpsc::channel();
         let node = node.clone();
         let started = arbiter.spawn_fn(move || {
             let thread = rustix::thread::gettid();
-            if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
+            if let Err(error) = rustix::process::setpriority_process(Some(thread), nice) {
                 tracing::warn!(%error, "a thread for slow endpoints keeps the priority of the others");
             }
-            let lane = Lane::of_kind(&node, SLOW_FROM + number, Kind::Slow);
+            let lane = Lane::of_kind(&node, number, Kind::Slow);
             let pressure = Arc::clone(&lane.0.pressure);
             let (_, receiver) = actix::dev::channel::channel(MAILBOX);
             // Nobody waits for a thread of a node that was given up.

@@ -193,7 +193,7 @@ impl Store for Scylla {
     }
 
     async fn put_quota(&self, row: &QuotaRow, audit: &AuditEntry) -> Result<bool, StoreError> {
-        let done = self.flip(row, audit).await?;
+        let done = self.flip(row, |present| row.replaces(present), audit).await?.is_none();
         if done {
             self.tell(&Change::Quota(row.scope.clone())).await;
             self.feed_audit(audit).await;

@@ -22,9 +22,12 @@ impl Handler<Follow> for Supervisor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, Follow(rows): Follow, _: &mut Self::Context) -> Self::Result {
-        if self.take(rows).is_empty() {
+        let merged = self.desk.merge(rows);
+        if merged.is_empty() {
             return Box::pin(async {});
         }
+        // Recorded they are already, by who switched them.
+        self.publish();
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             // A thread that does not answer in time stops its calls at their next checkpoint all the same.

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use quotas::priority::Priority;
 use quotas::scope::{Scope, TeamName};
 use quotas::switches::{Effect, SwitchId};
 

@@ -88,7 +88,6 @@ impl World {
             endpoint: &self.endpoint,
             revision: RevisionNumber::first(),
             class: Some(&self.class),
-            priority: Priority::User,
             client,
             priority: Priority::Background,
             shed: &self.shed,

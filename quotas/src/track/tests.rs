@@ -53,6 +53,14 @@ fn a_new_revision_that_computes_much_stays_apart() {
 }
 
 #[test]
+fn a_new_revision_that_computes_until_it_is_stopped_is_known_at_once() {
+    let track = known();
+    track.serve(revision(8), true);
+    let stopped = Held { ended_well: false, ..held(0, 2_000_000) };
+    assert_eq!(track.ran(revision(8), stopped, &PACES, at(1)), Some(Pace::Heavy));
+}
+
+#[test]
 fn one_long_piece_moves_an_endpoint_and_one_long_call_does_not() {
     let track = known();
     for _ in 0..100 {

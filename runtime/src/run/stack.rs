@@ -11,10 +11,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
+use rune::Vm;
 
 use crate::metered::depth;
 
@@ -29,6 +31,9 @@ thread_local! {
     /// Whoever runs on a stack of its own, and may give the thread away.
     static RUNNING: Cell<*const Yielder<(), ()>> = const { Cell::new(ptr::null()) };
     static FREE: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
+    /// A machine without a program. It lives as long as the process, since a stopped call may outlive its thread's
+    /// own values.
+    static NOBODY: &'static Vm = Box::leak(Box::new(Vm::new(Arc::default(), Arc::default())));
 }
 
 /// Sets how large the stacks of calls are from now on, in bytes. What a script holds may nest as deep as its
@@ -91,6 +96,12 @@ impl<T: 'static> OnStack<T> {
 
 /// Gives the thread to others and returns when it is this call's turn again. False when whoever runs has no
 /// stack of its own.
+///
+/// **Rune's own thread-local** says which unit native functions call back into. A guard on the script's stack sets it
+/// and puts back what it found; guards of calls that end in another order than they began would put back one another's,
+/// and count another's references down. So a call leaves the thread to nobody's unit ([`NOBODY`]), whose guard
+/// stands on this stack, too: the first thing that happens when it goes on is that its own unit is put back. While
+/// nobody runs, what stands there is nobody's or nothing, whatever the order, and only that is ever counted down.
 #[allow(unsafe_code)]
 pub(crate) fn pause() -> bool {
     let running = RUNNING.replace(ptr::null());
@@ -98,10 +109,12 @@ pub(crate) fn pause() -> bool {
         return false;
     }
     let depth = depth::take();
-    // SAFETY: `RUNNING` is set by the coroutine that runs now, to a yielder that lives on its stack as long as it
-    // runs, and is cleared whenever it stops running: here, and when it ends. So the pointer is that of the
-    // coroutine whose stack this function was called on, and its yielder outlives this call.
-    unsafe { (*running).suspend(()) };
+    NOBODY.with(|nobody| *nobody).with(|| {
+        // SAFETY: `RUNNING` is set by the coroutine that runs now, to a yielder that lives on its stack as long as
+        // it runs, and is cleared whenever it stops running: here, and when it ends. So the pointer is that of the
+        // coroutine whose stack this function was called on, and its yielder outlives this call.
+        unsafe { (*running).suspend(()) };
+    });
     depth::put(depth);
     RUNNING.set(running);
     true

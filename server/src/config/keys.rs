@@ -359,10 +359,10 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         name: "node.slow_workers",
         kind: Kind::Count,
-        preset: Preset::Machine(|| cores().max(2).to_string()),
+        preset: Preset::Machine(|| cores().to_string()),
         least: "0",
         most: "1_024",
-        doc: "Threads of a lower priority for endpoints that are new, compute much, or hold a thread.",
+        doc: "Threads of a lower priority for endpoints that compute much; half as many more for those that hold one.",
     },
     count(
         "node.proof_calls",

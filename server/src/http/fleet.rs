@@ -16,7 +16,7 @@ use actors::controller::StandingOf;
 use actors::fleet::Standing;
 use actors::storage::Change;
 use actors::watch::Hinted;
-use quotas::scope::{RevisionNumber, ScriptId};
+use quotas::scope::{RevisionNumber, Scope, ScriptId};
 use serde::{Deserialize, Serialize};
 
 pub use self::peers::HttpPeers;

@@ -100,6 +100,10 @@ impl Handler<QuotaOf> for Controller {
                 let serves = live.is_some_and(|live| live.head.active == Some(revision.number));
                 serves.then(|| self.of_team(&revision.script.team)).flatten()
             }
+            // Of this node, whatever is its own.
+            Scope::Region(_) | Scope::Node(_) => {
+                self.shared.board.load().home().has(&scope).then(|| self.of_node())
+            }
             Scope::Service(_) => None,
         };
         let generation = self.quotas.row(&scope).generation;

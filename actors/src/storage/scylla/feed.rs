@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use quotas::scope::Scope;
 use uuid::Uuid;
 
 use super::super::records::{AuditEntry, Change, Cursor};

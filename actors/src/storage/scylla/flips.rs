@@ -54,10 +54,6 @@ impl Flip for QuotaRow {
         self.scope.to_string()
     }
 
-    fn follows(&self, present: &Self) -> bool {
-        self.replaces(present)
-    }
-
     fn replaces_garbage(&self) -> bool {
         true
     }

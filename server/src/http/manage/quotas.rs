@@ -165,6 +165,7 @@ fn of_rule(info: &RuleInfo, scope: &Scope) -> api::QuotaRule {
         Scope::All | Scope::Team(_) | Scope::Class(_) => true,
         Scope::Endpoint(_) => info.rule.ends_with(".endpoint"),
         Scope::Script(_) | Scope::Revision(_) | Scope::Service(_) => false,
+        Scope::Region(_) | Scope::Node(_) => false,
     };
     api::QuotaRule {
         rule: info.rule.to_owned(),
