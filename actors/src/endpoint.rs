@@ -135,9 +135,9 @@ impl Handler<Begin> for Endpoint {
 }
 
 async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
-    let Waiting { entry, request, class, request_id, hops, begun, mut answer, busy, .. } = call;
+    let Waiting { entry, request, class, request_id, hops, mut begun, mut answer, busy, .. } = call;
     let mut allowance = entry.limits.allowance;
-    let turn = match lane.queue(&entry) {
+    let turn = match lane.queue() {
         Some(queue) => tokio::select! {
             // When its time is over before it begins, it is told so below.
             turn = tokio::time::timeout(allowance.deadline, queue.turn()) => turn.ok(),
@@ -145,6 +145,7 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
         },
         None => None,
     };
+    begun.coming = None;
     // Its time began when it was let in, and not when a thread had time for it.
     let waited = Duration::from_nanos(now_nanos().saturating_sub(begun.since));
     allowance.deadline = allowance.deadline.saturating_sub(waited);
@@ -186,6 +187,7 @@ async fn run(lane: Lane, call: Waiting, unit: Arc<Unit>) {
         },
     };
     if let Ok(Outcome { result, cost, .. }) = &outcome {
+        lane.took(cost.running);
         let answered = result.as_ref().map_or(0, |response| response.body.len() as u64);
         lane.settle(&entry, class.as_ref(), cost, answered, begun.was_observed);
     }

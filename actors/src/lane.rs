@@ -32,7 +32,7 @@ use quotas::priority::Priority;
 use quotas::refusal::Refusal;
 use quotas::scope::{ClassName, EndpointId, TeamName};
 use quotas::switches::Board;
-use quotas::track::{Held, Pace};
+use quotas::track::Held;
 use quotas::units::{Bytes, Moment};
 use runtime::error::Failure;
 use runtime::fuel::now_nanos;
@@ -46,6 +46,7 @@ pub(crate) use self::call::Begun;
 pub use self::call::{Admitted, Answered, CallFailure, Incoming};
 pub use self::fallback::{Fallen, Source};
 pub use self::good::{Key, LastGood};
+pub(crate) use self::pressure::Coming;
 use self::pressure::Kind;
 pub use self::pressure::LanePressure;
 pub(crate) use self::queue::{InTurn, Queue};
@@ -116,7 +117,7 @@ impl Drop for Ticket<'_> {
 impl Lane {
     /// Opens the lane of this thread, which has to be one of actix and serves a door.
     pub fn open(node: &Node, index: usize) -> Self {
-        Self::of_kind(node, index, Kind::Door)
+        Self::of_kind(node, index, Kind::Turns)
     }
 
     fn of_kind(node: &Node, index: usize, kind: Kind) -> Self {
@@ -128,7 +129,7 @@ impl Lane {
             tickets: Cell::new(0),
             stats: RefCell::default(),
             pressure: Arc::default(),
-            queue: (kind == Kind::Slow).then(Queue::default),
+            queue: (kind == Kind::Queue).then(Queue::default),
             shares: Default::default(),
             decisions: RefCell::default(),
             fallbacks: Cell::default(),
@@ -137,8 +138,7 @@ impl Lane {
         let pressure = Arc::clone(&lane.0.pressure);
         node.shared().lanes.add(LaneActor::new(Rc::downgrade(&lane.0)).start(), Arc::clone(&pressure));
         let weak = Rc::downgrade(&lane.0);
-        let queue = lane.0.queue.clone();
-        actix_rt::spawn(pressure::watch(pressure, node.shared().node.clone(), queue, move |now| {
+        actix_rt::spawn(pressure::watch(pressure, node.shared().node.clone(), kind, move |now| {
             let lane = weak.upgrade();
             if let Some(lane) = &lane {
                 lane.shares.iter().for_each(|shares| shares.borrow_mut().fade(now));
@@ -257,7 +257,7 @@ impl Lane {
         let pace = entry.guard.track.pace();
         let slow = self.0.node.shared().slow.of(pace);
         let was_observed = permit.observed().is_some();
-        let begun = Begun { since: now_nanos(), memory: Arc::clone(&memory), was_observed };
+        let begun = Begun { since: now_nanos(), memory: Arc::clone(&memory), was_observed, coming: None };
         let outcome = match slow {
             Some(slow) => slow.run(entry, incoming, begun).await,
             None => self.attempt(entry, incoming, begun).await,
@@ -446,10 +446,16 @@ impl Lane {
         Ticket { lane: self, number }
     }
 
-    /// The queue that calls of this endpoint begin by on this thread. Those that are new and prove themselves wait
-    /// behind nobody who is known to compute much.
-    pub(crate) fn queue(&self, entry: &EndpointEntry) -> Option<&Queue> {
-        self.0.queue.as_ref().filter(|_| entry.guard.track.pace() != Pace::New)
+    /// The queue that calls begin by on this thread, if they do.
+    pub(crate) fn queue(&self) -> Option<&Queue> {
+        self.0.queue.as_ref()
+    }
+
+    /// Learns how long a call held this thread, where others waited to begin.
+    pub(crate) fn took(&self, running: Duration) {
+        if self.0.queue.is_some() {
+            self.0.pressure.took(running);
+        }
     }
 
     /// The call that waits under a number, which now begins or is given up.

@@ -19,6 +19,8 @@ const RATE: f64 = 100.0;
 /// target is twice, and the figures are printed.
 const FACTOR: u32 = 4;
 const MARGIN: Duration = Duration::from_millis(25);
+/// A run that is long enough for a p99.
+const LONG: Duration = Duration::from_secs(20);
 
 fn held_for() -> Duration {
     let seconds = std::env::var("CALLBOARD_SECONDS").ok().and_then(|text| text.parse().ok());
@@ -61,8 +63,12 @@ async fn whatever_a_team_does_another_teams_endpoint_answers_as_it_does_alone() 
         if beside.success() < 1.0 {
             wrong.push(format!("beside {}: {:?}", noise.name(), beside.outcomes()));
         }
-        if p99 > calm.quantile(990) * FACTOR + MARGIN {
-            wrong.push(format!("beside {} its p99 is {p99:?}, {times:.1} times as in calm", noise.name()));
+        // The p99 of a short run is three calls, which the machine itself may hold up.
+        let quantile = if held_for() >= LONG { 990 } else { 950 };
+        let (in_calm, now) = (calm.quantile(quantile), beside.quantile(quantile));
+        if now > in_calm * FACTOR + MARGIN {
+            let share = quantile as f64 / 10.0;
+            wrong.push(format!("beside {} {share} % take {now:?} instead of {in_calm:?}", noise.name()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -14,6 +14,7 @@ use runtime::host::request::Request;
 use runtime::host::response::Response;
 use runtime::run::Cost;
 
+use super::Coming;
 use crate::units::UnitFailure;
 
 /// A call that was let in, with its place.
@@ -33,7 +34,7 @@ impl Admitted {
 }
 
 /// What a call has from the moment that it was let in.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Begun {
     /// When that was, on the clock of the fuel meter.
     pub(crate) since: u64,
@@ -41,6 +42,8 @@ pub(crate) struct Begun {
     pub(crate) memory: Arc<Hold>,
     /// A rule that only observes would have refused it.
     pub(crate) was_observed: bool,
+    /// Until it begins, where it has to wait for that.
+    pub(crate) coming: Option<Coming>,
 }
 
 /// What a call brings.

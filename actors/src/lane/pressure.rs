@@ -5,25 +5,24 @@
 //! Not here: the formulas (`quotas::pressure`), refusing (`quotas::admission`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use quotas::guards::NodeGuard;
 use quotas::pressure::cutoff::{CutOff, UserFloor};
 use quotas::pressure::lag::Lag;
 use quotas::pressure::level::ShedLevel;
-use quotas::pressure::surge::Waits;
+use quotas::pressure::surge::{Bands, Waits};
 use quotas::pressure::{INTERVAL, Signals};
 use quotas::units::Moment;
 use runtime::fuel::now_nanos;
 
-use super::Queue;
 use crate::who::unix_ms;
 
 /// How often a thread looks how late it is.
 const TICK: Duration = Duration::from_millis(10);
-/// Threads of a lower priority are late by design: their lag counts for so much less.
-const SLOW_BEARS: u32 = 10;
+/// Threads whose calls begin one after the other may be late: what lasts counts for so much less.
+const QUEUE_BEARS: u32 = 10;
 
 /// What a lane says of its pressure, to all threads.
 #[derive(Debug, Default)]
@@ -31,6 +30,29 @@ pub struct LanePressure {
     /// Which scores are let in.
     pub shed: ShedLevel,
     lag: AtomicU64,
+    /// Calls that are on their way to the thread's queue or wait in it.
+    waiting: AtomicU32,
+    /// How long a call holds the thread, in the mean of about the last sixteen, in nanoseconds.
+    mean: AtomicU64,
+}
+
+/// A call that is on its way to a thread's queue, or waits in it.
+#[derive(Debug)]
+pub(crate) struct Coming(Arc<LanePressure>);
+
+impl Coming {
+    pub(super) fn new(to: &Arc<LanePressure>) -> Self {
+        to.waiting.fetch_add(1, Ordering::Relaxed);
+        to.queue_changed();
+        Self(Arc::clone(to))
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.queue_changed();
+    }
 }
 
 impl LanePressure {
@@ -38,22 +60,40 @@ impl LanePressure {
     pub fn lag(&self) -> Duration {
         Duration::from_nanos(self.lag.load(Ordering::Relaxed))
     }
+
+    /// How long a call that came now would wait to begin.
+    fn ahead(&self) -> Duration {
+        let mean = Duration::from_nanos(self.mean.load(Ordering::Relaxed));
+        mean.saturating_mul(self.waiting.load(Ordering::Relaxed))
+    }
+
+    fn queue_changed(&self) {
+        self.shed.late(self.ahead(), &Bands::QUEUE, UserFloor::default(), unix_ms());
+    }
+
+    /// Learns how long a call held the thread.
+    pub(super) fn took(&self, running: Duration) {
+        let took = u64::try_from(running.as_nanos()).unwrap_or(u64::MAX);
+        let before = self.mean.load(Ordering::Relaxed);
+        let mean = if before == 0 { took } else { before - before / 16 + took / 16 };
+        self.mean.store(mean, Ordering::Relaxed);
+    }
 }
 
 /// What kind of thread a lane has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// One that serves a door.
-    Door,
-    /// One of a lower priority.
-    Slow,
+    /// One whose calls take turns.
+    Turns,
+    /// One whose calls begin one after the other.
+    Queue,
 }
 
-/// Measures this thread for as long as it lives; a slow one has a queue. `stepped` is called at every step of the cut-off.
+/// Measures this thread for as long as it lives. `stepped` is called at every step of the cut-off.
 pub(super) async fn watch(
     pressure: Arc<LanePressure>,
     node: NodeGuard,
-    queue: Option<Queue>,
+    kind: Kind,
     mut stepped: impl FnMut(Moment) -> bool,
 ) {
     let floor = UserFloor::default();
@@ -62,11 +102,18 @@ pub(super) async fn watch(
     loop {
         let due = tokio::time::Instant::now() + TICK;
         tokio::time::sleep_until(due).await;
-        // Where calls wait to begin, that is how late the thread is; else how late it came to its own timer.
-        let wait = queue.as_ref().and_then(Queue::wait).unwrap_or_else(|| due.elapsed());
-        lag.note(wait, now());
-        let bears = if queue.is_some() { SLOW_BEARS } else { 1 };
-        pressure.shed.late(waits.note(wait / bears), floor, unix_ms());
+        let bears = match kind {
+            Kind::Turns => {
+                lag.note(due.elapsed(), now());
+                pressure.shed.late(waits.note(due.elapsed()), &Bands::TURNS, floor, unix_ms());
+                1
+            }
+            Kind::Queue => {
+                lag.note(pressure.ahead(), now());
+                pressure.queue_changed();
+                QUEUE_BEARS
+            }
+        };
         if due < next {
             continue;
         }

@@ -16,9 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use runtime::fuel::now_nanos;
 use runtime::run::{Call, Cost, Outcome};
 use tokio::sync::oneshot;
 
@@ -32,13 +30,7 @@ pub(crate) struct Queue(Rc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     computing: Cell<u32>,
-    waiting: RefCell<VecDeque<Waiting>>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    since: u64,
-    begin: oneshot::Sender<Turn>,
+    waiting: RefCell<VecDeque<oneshot::Sender<Turn>>>,
 }
 
 /// The right to compute; given back when it is dropped.
@@ -52,19 +44,12 @@ impl Queue {
             return self.take();
         }
         let (begin, may_begin) = oneshot::channel();
-        self.0.waiting.borrow_mut().push_back(Waiting { since: now_nanos(), begin });
+        self.0.waiting.borrow_mut().push_back(begin);
         match may_begin.await {
             Ok(turn) => turn,
             // The queue is gone, and with it everybody who could come first.
             Err(_) => self.take(),
         }
-    }
-
-    /// For how long the first of those who wait has waited; nothing when nobody does.
-    pub(super) fn wait(&self) -> Option<Duration> {
-        let waiting = self.0.waiting.borrow();
-        let first = waiting.iter().find(|waiting| !waiting.begin.is_closed())?;
-        Some(Duration::from_nanos(now_nanos().saturating_sub(first.since)))
     }
 
     fn take(&self) -> Turn {
@@ -76,11 +61,11 @@ impl Queue {
     fn advance(&self) {
         while self.0.computing.get() < AT_ONCE {
             let Some(next) = self.0.waiting.borrow_mut().pop_front() else { return };
-            if next.begin.is_closed() {
+            if next.is_closed() {
                 continue;
             }
             // Whoever went away in this moment gives the turn back, which comes here again.
-            let _ = next.begin.send(self.take());
+            let _ = next.send(self.take());
         }
     }
 }
@@ -145,18 +130,15 @@ mod tests {
             }
             let (one, gone, two) = (queue.turn(), queue.turn(), queue.turn());
             let (mut one, mut gone, mut two) = (Box::pin(one), Box::pin(gone), Box::pin(two));
-            assert!(queue.wait().is_none());
             assert!(
                 poll!(&mut one).is_pending() && poll!(&mut gone).is_pending() && poll!(&mut two).is_pending()
             );
-            assert!(queue.wait().is_some());
             drop(gone);
             drop(first.pop());
             assert!(poll!(&mut two).is_pending());
             let Poll::Ready(turn) = poll!(&mut one) else { panic!("the first who waited begins") };
             drop(turn);
             assert!(poll!(&mut two).is_ready());
-            assert!(queue.wait().is_none());
             drop(first);
             assert_eq!(queue.0.computing.get(), 0);
         });

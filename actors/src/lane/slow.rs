@@ -20,7 +20,7 @@ use runtime::host::request::Parcel;
 use runtime::run::Outcome;
 use tokio::sync::oneshot;
 
-use super::{Begun, CallFailure, Incoming, Kind, Lane, LanePressure, refusals};
+use super::{Begun, CallFailure, Coming, Incoming, Kind, Lane, LanePressure, refusals};
 use crate::node::Node;
 use crate::routes::EndpointEntry;
 
@@ -48,6 +48,7 @@ struct Groups {
 #[derive(Debug)]
 pub(super) struct SlowLane {
     addr: Addr<SlowThread>,
+    kind: Kind,
     pressure: Arc<LanePressure>,
     calls: Arc<AtomicU32>,
 }
@@ -76,13 +77,13 @@ impl SlowLanes {
     /// new; with none, all run beside everybody else.
     pub(crate) fn start(node: &Node, threads: usize) {
         let mut numbers = SLOW_FROM..;
-        let mut start = |count: usize, nice| -> Vec<SlowLane> {
-            numbers.by_ref().take(count).filter_map(|number| SlowLane::start(node, number, nice)).collect()
+        let mut start = |count: usize, kind| -> Vec<SlowLane> {
+            numbers.by_ref().take(count).filter_map(|number| SlowLane::start(node, number, kind)).collect()
         };
         let groups = Groups {
-            new: start(threads.div_ceil(4), 0),
-            heavy: start(threads, NICE),
-            held: start(threads.div_ceil(2), NICE),
+            new: start(threads.div_ceil(4), Kind::Turns),
+            heavy: start(threads, Kind::Queue),
+            held: start(threads.div_ceil(2), Kind::Queue),
         };
         // A node is started once.
         let _ = node.shared().slow.groups.set(groups);
@@ -105,23 +106,25 @@ impl SlowLanes {
 }
 
 impl SlowLane {
-    fn start(node: &Node, number: usize, nice: i32) -> Option<Self> {
+    fn start(node: &Node, number: usize, kind: Kind) -> Option<Self> {
         let arbiter = Arbiter::new();
         let (opened, is_open) = std::sync::mpsc::channel();
         let node = node.clone();
         let started = arbiter.spawn_fn(move || {
-            let thread = rustix::thread::gettid();
-            if let Err(error) = rustix::process::setpriority_process(Some(thread), nice) {
-                tracing::warn!(%error, "a thread for slow endpoints keeps the priority of the others");
+            if kind == Kind::Queue {
+                let thread = rustix::thread::gettid();
+                if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
+                    tracing::warn!(%error, "a thread for slow endpoints keeps the priority of the others");
+                }
             }
-            let lane = Lane::of_kind(&node, number, Kind::Slow);
+            let lane = Lane::of_kind(&node, number, kind);
             let pressure = Arc::clone(&lane.0.pressure);
             let (_, receiver) = actix::dev::channel::channel(MAILBOX);
             // Nobody waits for a thread of a node that was given up.
             let _ = opened.send((Context::with_receiver(receiver).run(SlowThread { lane }), pressure));
         });
         let (addr, pressure) = started.then(|| is_open.recv().ok()).flatten()?;
-        Some(Self { addr, pressure, calls: Arc::default() })
+        Some(Self { addr, kind, pressure, calls: Arc::default() })
     }
 
     /// What it says of its pressure.
@@ -137,8 +140,9 @@ impl SlowLane {
         &self,
         entry: &Arc<EndpointEntry>,
         incoming: Incoming,
-        begun: Begun,
+        mut begun: Begun,
     ) -> Result<Outcome, CallFailure> {
+        begun.coming = (self.kind == Kind::Queue).then(|| Coming::new(&self.pressure));
         let _counted = Counted::new(&self.calls);
         let (answer, answered) = oneshot::channel();
         let Incoming { request, class, client, request_id, hops } = incoming;

@@ -23,9 +23,21 @@ use crate::priority::{Priority, Score};
 
 /// How late a thread is, in milliseconds, where it refuses the first of a class and where it refuses all of it: of the
 /// users' that is all but the floor.
-const BACKGROUND: [f64; 2] = [4.0, 8.0];
-const PREFETCH: [f64; 2] = [8.0, 14.0];
-const USER: [f64; 2] = [40.0, 60.0];
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bands {
+    background: [f64; 2],
+    prefetch: [f64; 2],
+    user: [f64; 2],
+}
+
+impl Bands {
+    /// Of a thread whose calls take turns: each of their turns is as late.
+    pub const TURNS: Self = Self { background: [4.0, 8.0], prefetch: [8.0, 14.0], user: [40.0, 60.0] };
+    /// Of a thread whose calls begin one after the other: a call is late once, by what the queue before it takes. That
+    /// is known when the call comes, and not when the first of the queue has waited; where the wait was measured,
+    /// a queue filled with half a second's work before the first refusal, and users were refused for it.
+    pub const QUEUE: Self = Self { background: [20.0, 40.0], prefetch: [40.0, 80.0], user: [100.0, 200.0] };
+}
 
 /// What a thread noted last. A thread that stood still once (the machine gave it no time, a call held it) is late
 /// once: what waited is done before anybody else comes, and users who came meanwhile must not be refused for it. So
@@ -42,21 +54,21 @@ impl Waits {
         self.last[self.next] = wait;
         self.next = (self.next + 1) % self.last.len();
         let lasting = self.last.into_iter().min().unwrap_or(wait);
-        let bearable = Duration::from_secs_f64(USER[0] / 1e3);
+        let bearable = Duration::from_secs_f64(Bands::TURNS.user[0] / 1e3);
         wait.min(lasting.max(bearable))
     }
 }
 
-/// The highest score that a thread lets in which came so late to what it noted last.
-pub fn cutoff(wait: Duration, floor: UserFloor) -> u8 {
+/// The highest score that a thread lets in which is so late.
+pub fn cutoff(wait: Duration, bands: &Bands, floor: UserFloor) -> u8 {
     let wait = wait.as_secs_f64() * 1e3;
     let refused = |[from, to]: [f64; 2]| ((wait - from) / (to - from)).clamp(0.0, 1.0);
     let user = f64::from(*Priority::User.scores().end());
     let prefetch = f64::from(*Priority::Prefetch.scores().end());
     let points = f64::from(Score::MAX)
-        - refused(BACKGROUND) * (f64::from(Score::MAX) - prefetch)
-        - refused(PREFETCH) * (prefetch - user)
-        - refused(USER) * (user - floor.points());
+        - refused(bands.background) * (f64::from(Score::MAX) - prefetch)
+        - refused(bands.prefetch) * (prefetch - user)
+        - refused(bands.user) * (user - floor.points());
     points as u8
 }
 
@@ -70,12 +82,13 @@ mod tests {
         let mut waits = Waits::default();
         let noted = [0, 200, 0, 10, 300, 300, 300, 80, 0].map(|wait| waits.note(ms(wait)));
         assert_eq!(noted, [0, 40, 0, 10, 40, 40, 300, 80, 0].map(ms));
-        assert_eq!(cutoff(ms(40), UserFloor::default()), *Priority::User.scores().end());
+        assert_eq!(cutoff(ms(40), &Bands::TURNS, UserFloor::default()), *Priority::User.scores().end());
     }
 
     #[test]
     fn the_later_a_thread_is_the_more_it_refuses_down_to_the_floor() {
-        let at = |micros| cutoff(Duration::from_micros(micros), UserFloor::percent(10).unwrap());
+        let at =
+            |micros| cutoff(Duration::from_micros(micros), &Bands::TURNS, UserFloor::percent(10).unwrap());
         for (micros, score) in [
             (0, 100),
             (4_000, 100),
