@@ -53,7 +53,6 @@ pub(crate) use self::queue::{InTurn, Queue};
 use self::refusals::Decisions;
 pub use self::refusals::{Decision, History};
 pub use self::registry::LaneRegistry;
-use self::slow::SlowLane;
 pub use self::slow::SlowLanes;
 use crate::endpoint::{Begin, Busy, Endpoint, Waiting};
 use crate::events::{self, Event};
@@ -207,7 +206,10 @@ impl Lane {
     ) -> Ask<'a> {
         let shared = self.0.node.shared();
         let slow = shared.slow.of(entry.guard.track.pace());
-        let shed = &slow.map_or(&self.0.pressure, SlowLane::pressure).shed;
+        let shed = match slow {
+            Some(slow) => slow.shedding(entry.limits.allowance.deadline),
+            None => self.0.pressure.shed.get(),
+        };
         let shares = &self.0.shares[usize::from(slow.is_some())];
         Ask {
             board,
@@ -218,7 +220,7 @@ impl Lane {
             client,
             priority,
             shed,
-            over_share: shed.get().is_some() && shares.borrow().is_over(entry.id.team()),
+            over_share: shed.is_some() && shares.borrow().is_over(entry.id.team()),
         }
     }
 

@@ -27,7 +27,7 @@ use self::books::Books;
 use crate::budget::{Budget, BudgetKind, Budgets, Exhausted, Spent};
 use crate::concurrency::{Full, Gate, GateKind, Permit, Place};
 use crate::guards::{ClassGuard, Condition, EndpointGuard, NodeGuard, nearly, tightest};
-use crate::pressure::level::{ShedLevel, Shedding};
+use crate::pressure::level::Shedding;
 use crate::priority::{Priority, Score};
 use crate::quarantine::Quarantine;
 use crate::rate::{Bucket, Wait};
@@ -60,7 +60,7 @@ pub struct Ask<'a> {
     /// How important it is.
     pub priority: Priority,
     /// What is given up where it would run.
-    pub shed: &'a ShedLevel,
+    pub shed: Option<Shedding>,
     /// Whether its team uses more there than its part, while others want it, too. Only asked where something is
     /// given up.
     pub over_share: bool,
@@ -96,7 +96,7 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
     if ask.node.condition() == Condition::Draining {
         return Err(draining());
     }
-    if let Some(shedding) = ask.shed.get() {
+    if let Some(shedding) = ask.shed {
         ask.kept(&shedding, now)?;
     }
     let class = ask.class_guard();

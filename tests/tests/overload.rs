@@ -10,9 +10,10 @@ use tests::device::Device;
 use tests::load::{Calls, Kind, Load};
 use tests::server::{Options, Server};
 
-/// The work of a call: about ten milliseconds, so that refusing costs little beside it.
-const LOOPS: u32 = 60_000;
-const DEADLINE: &str = "2s";
+/// The work of a call: some tens of milliseconds, so that refusing nine of ten, and asking for all of them from the same
+/// machine, costs little beside it.
+const LOOPS: u32 = 240_000;
+const DEADLINE: &str = "3s";
 /// What the node is offered of each class, of what it can do. What people wait for alone is less than that.
 const OFFERED: [(&str, f64); 3] = [("user", 0.5), ("prefetch", 3.5), ("background", 6.0)];
 /// How soon everything has to be as before, and what a loaded machine may take longer.

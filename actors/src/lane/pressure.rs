@@ -11,8 +11,8 @@ use std::time::Duration;
 use quotas::guards::NodeGuard;
 use quotas::pressure::cutoff::{CutOff, UserFloor};
 use quotas::pressure::lag::Lag;
-use quotas::pressure::level::ShedLevel;
-use quotas::pressure::surge::{Bands, Waits};
+use quotas::pressure::level::{ShedLevel, Shedding};
+use quotas::pressure::surge::Waits;
 use quotas::pressure::{INTERVAL, Signals};
 use quotas::units::Moment;
 use runtime::fuel::now_nanos;
@@ -43,7 +43,6 @@ pub(crate) struct Coming(Arc<LanePressure>);
 impl Coming {
     pub(super) fn new(to: &Arc<LanePressure>) -> Self {
         to.waiting.fetch_add(1, Ordering::Relaxed);
-        to.queue_changed();
         Self(Arc::clone(to))
     }
 }
@@ -51,7 +50,6 @@ impl Coming {
 impl Drop for Coming {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.0.queue_changed();
     }
 }
 
@@ -67,8 +65,12 @@ impl LanePressure {
         mean.saturating_mul(self.waiting.load(Ordering::Relaxed))
     }
 
-    fn queue_changed(&self) {
-        self.shed.late(self.ahead(), &Bands::QUEUE, UserFloor::default(), unix_ms());
+    /// What the thread refuses of calls with this deadline.
+    pub(super) fn shedding(&self, kind: Kind, deadline: Duration) -> Option<Shedding> {
+        match kind {
+            Kind::Turns => self.shed.get(),
+            Kind::Queue => self.shed.behind(self.ahead(), deadline, UserFloor::default(), unix_ms()),
+        }
     }
 
     /// Learns how long a call held the thread.
@@ -105,12 +107,11 @@ pub(super) async fn watch(
         let bears = match kind {
             Kind::Turns => {
                 lag.note(due.elapsed(), now());
-                pressure.shed.late(waits.note(due.elapsed()), &Bands::TURNS, floor, unix_ms());
+                pressure.shed.late(waits.note(due.elapsed()), floor, unix_ms());
                 1
             }
             Kind::Queue => {
                 lag.note(pressure.ahead(), now());
-                pressure.queue_changed();
                 QUEUE_BEARS
             }
         };

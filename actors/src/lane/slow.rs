@@ -11,9 +11,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler, Message, ResponseFuture};
 use actix_rt::Arbiter;
+use quotas::pressure::level::Shedding;
 use quotas::scope::ClassName;
 use quotas::track::Pace;
 use runtime::host::request::Parcel;
@@ -127,9 +129,9 @@ impl SlowLane {
         Some(Self { addr, kind, pressure, calls: Arc::default() })
     }
 
-    /// What it says of its pressure.
-    pub(super) fn pressure(&self) -> &Arc<LanePressure> {
-        &self.pressure
+    /// What it refuses of calls with this deadline.
+    pub(super) fn shedding(&self, deadline: Duration) -> Option<Shedding> {
+        self.pressure.shedding(self.kind, deadline)
     }
 
     /// Runs a call there.

@@ -13,7 +13,6 @@ use std::time::Duration;
 use quotas::pressure::cutoff::{CutOff, UserFloor};
 use quotas::pressure::lag::Lag;
 use quotas::pressure::level::ShedLevel;
-use quotas::pressure::surge::Bands;
 use quotas::pressure::{INTERVAL, Signals};
 use quotas::priority::{Cohort, Priority, Score};
 use quotas::units::Moment;
@@ -220,7 +219,7 @@ impl World {
             Task::Timer => {
                 self.lag.note(waited, self.now);
                 if self.script.protected {
-                    self.level.late(waited, &Bands::TURNS, UserFloor::default(), self.unix_ms());
+                    self.level.late(waited, UserFloor::default(), self.unix_ms());
                 }
                 self.calendar.put(self.now + TIMER, Event::Ready(Task::Timer));
                 Duration::ZERO

@@ -70,8 +70,6 @@ struct World {
     node: NodeGuard,
     endpoints: Vec<EndpointGuard>,
     classes: [Option<ClassName>; 3],
-    /// Nothing is shed.
-    shed: ShedLevel,
 }
 
 impl World {
@@ -113,13 +111,7 @@ impl World {
         });
         let [one, other] = names;
         let classes = [Some(one), Some(other), None];
-        Self {
-            board: Board::default(),
-            node,
-            endpoints: endpoints.into(),
-            classes,
-            shed: ShedLevel::default(),
-        }
+        Self { board: Board::default(), node, endpoints: endpoints.into(), classes }
     }
 
     /// Sends all arrivals through; of each the rule that refused it or would have, with its scope.
@@ -156,7 +148,7 @@ impl World {
             class: self.classes[arrival.class].as_ref(),
             client: std::slice::from_ref(&arrival.client),
             priority: Priority::User,
-            shed: &self.shed,
+            shed: None,
             over_share: false,
         }
     }

@@ -10,6 +10,7 @@ use crate::guards::TeamGuard;
 use crate::limits::Policy;
 use crate::pressure::Signals;
 use crate::pressure::cutoff::{CutOff, UserFloor};
+use crate::pressure::level::ShedLevel;
 use crate::rate::Quota;
 use crate::scope::{EndpointId, TeamName};
 use crate::setting::Terms;
@@ -90,7 +91,7 @@ impl World {
             class: Some(&self.class),
             client,
             priority: Priority::Background,
-            shed: &self.shed,
+            shed: self.shed.get(),
             over_share: false,
         }
     }

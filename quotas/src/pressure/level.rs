@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::cutoff::{CutOff, UserFloor};
-use super::surge::{self, Bands};
+use super::surge;
 use super::{Pressure, Signal, Signals};
 use crate::priority::Score;
 use crate::refusal::{Refusal, RefusalCode};
@@ -71,11 +71,29 @@ impl ShedLevel {
         self.steps.set(cutoff.points() as u8, cutoff.signal(), pressure, unix_ms);
     }
 
-    /// Tells all threads how late the one is that calls are let in to. Of several that tell it at once the last
-    /// is heard.
-    pub fn late(&self, wait: Duration, bands: &Bands, floor: UserFloor, unix_ms: u64) {
+    /// Tells all threads how late the one is that calls are let in to. Only that one calls this.
+    pub fn late(&self, wait: Duration, floor: UserFloor, unix_ms: u64) {
         let pressure = Signals { lag: wait, ..Signals::default() }.pressure();
-        self.surge.set(surge::cutoff(wait, bands, floor), Signal::Lag, pressure, unix_ms);
+        self.surge.set(surge::cutoff(wait, floor), Signal::Lag, pressure, unix_ms);
+    }
+
+    /// What is refused of calls with this deadline, with so much work before them in the thread's queue.
+    pub fn behind(
+        &self,
+        ahead: Duration,
+        deadline: Duration,
+        floor: UserFloor,
+        unix_ms: u64,
+    ) -> Option<Shedding> {
+        let cutoff = surge::queue_cutoff(ahead, deadline, floor);
+        let permille = ahead.as_nanos().saturating_mul(1_000) / deadline.as_nanos().max(1);
+        let queue = (cutoff < Score::MAX).then(|| Shedding {
+            cutoff,
+            signal: Signal::Lag,
+            pressure_permille: u16::try_from(permille).unwrap_or(u16::MAX).min(1_000),
+            since: unix_ms.saturating_sub(u64::try_from(ahead.as_millis()).unwrap_or(0)),
+        });
+        [queue, self.steps.get()].into_iter().flatten().min_by_key(|shedding| shedding.cutoff)
     }
 }
 
@@ -176,7 +194,7 @@ mod tests {
         cutoff.step(pressed(0.92), Moment::default());
         level.publish(&cutoff, pressed(0.92), 5);
         let seen = |wait, unix_ms| {
-            level.late(wait, &Bands::TURNS, UserFloor::default(), unix_ms);
+            level.late(wait, UserFloor::default(), unix_ms);
             level.get().map(|shedding| (shedding.cutoff, shedding.signal, shedding.since))
         };
         // 0.92 asks for 100·(1 − 0.7³) = 65, and the background goes first.

@@ -21,22 +21,28 @@ use std::time::Duration;
 use super::cutoff::UserFloor;
 use crate::priority::{Priority, Score};
 
-/// How late a thread is, in milliseconds, where it refuses the first of a class and where it refuses all of it: of the
-/// users' that is all but the floor.
+/// How late a thread is where it refuses the first of a class and where it refuses all of it: of the users' that is all
+/// but the floor.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bands {
+struct Bands {
     background: [f64; 2],
     prefetch: [f64; 2],
     user: [f64; 2],
 }
 
-impl Bands {
-    /// Of a thread whose calls take turns: each of their turns is as late.
-    pub const TURNS: Self = Self { background: [4.0, 8.0], prefetch: [8.0, 14.0], user: [40.0, 60.0] };
-    /// Of a thread whose calls begin one after the other: a call is late once, by what the queue before it takes. That
-    /// is known when the call comes, and not when the first of the queue has waited; where the wait was measured,
-    /// a queue filled with half a second's work before the first refusal, and users were refused for it.
-    pub const QUEUE: Self = Self { background: [20.0, 40.0], prefetch: [40.0, 80.0], user: [100.0, 200.0] };
+/// In milliseconds, of a thread whose calls take turns.
+const TURNS: Bands = Bands { background: [4.0, 8.0], prefetch: [8.0, 14.0], user: [40.0, 60.0] };
+
+/// The highest score that a thread lets in whose calls begin one after the other, with so much work before a call of
+/// this deadline. There a call is late once, and what counts is whether its answer comes in time: users' calls are
+/// refused from where half of their time would be over before they begin.
+///
+/// The work is known when a call comes, and not only when the first of the queue has waited: where that wait was
+/// measured, the queue filled with half a second's work before the first refusal, and users were refused for it.
+pub fn queue_cutoff(ahead: Duration, deadline: Duration, floor: UserFloor) -> u8 {
+    const PERCENT: Bands = Bands { background: [5.0, 10.0], prefetch: [10.0, 20.0], user: [50.0, 80.0] };
+    let percent = ahead.as_secs_f64() / deadline.as_secs_f64().max(1e-3) * 100.0;
+    among(percent, &PERCENT, floor)
 }
 
 /// What a thread noted last. A thread that stood still once (the machine gave it no time, a call held it) is late
@@ -54,15 +60,18 @@ impl Waits {
         self.last[self.next] = wait;
         self.next = (self.next + 1) % self.last.len();
         let lasting = self.last.into_iter().min().unwrap_or(wait);
-        let bearable = Duration::from_secs_f64(Bands::TURNS.user[0] / 1e3);
+        let bearable = Duration::from_secs_f64(TURNS.user[0] / 1e3);
         wait.min(lasting.max(bearable))
     }
 }
 
-/// The highest score that a thread lets in which is so late.
-pub fn cutoff(wait: Duration, bands: &Bands, floor: UserFloor) -> u8 {
-    let wait = wait.as_secs_f64() * 1e3;
-    let refused = |[from, to]: [f64; 2]| ((wait - from) / (to - from)).clamp(0.0, 1.0);
+/// The highest score that a thread lets in whose calls take turns, and which is so late: each of their turns is.
+pub fn cutoff(wait: Duration, floor: UserFloor) -> u8 {
+    among(wait.as_secs_f64() * 1e3, &TURNS, floor)
+}
+
+fn among(late: f64, bands: &Bands, floor: UserFloor) -> u8 {
+    let refused = |[from, to]: [f64; 2]| ((late - from) / (to - from)).clamp(0.0, 1.0);
     let user = f64::from(*Priority::User.scores().end());
     let prefetch = f64::from(*Priority::Prefetch.scores().end());
     let points = f64::from(Score::MAX)
@@ -77,18 +86,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_call_is_not_let_in_where_too_much_is_before_it_to_be_in_time() {
+        let ms = Duration::from_millis;
+        let at = |ahead, deadline| queue_cutoff(ms(ahead), ms(deadline), UserFloor::percent(10).unwrap());
+        for (percent, score) in
+            [(0, 100), (5, 100), (10, 70), (20, 30), (50, 30), (65, 16), (80, 3), (500, 3)]
+        {
+            assert_eq!((at(percent * 3, 300), at(percent * 20, 2_000)), (score, score), "{percent} %");
+        }
+    }
+
+    #[test]
     fn a_thread_that_stood_still_once_refuses_no_user() {
         let ms = Duration::from_millis;
         let mut waits = Waits::default();
         let noted = [0, 200, 0, 10, 300, 300, 300, 80, 0].map(|wait| waits.note(ms(wait)));
         assert_eq!(noted, [0, 40, 0, 10, 40, 40, 300, 80, 0].map(ms));
-        assert_eq!(cutoff(ms(40), &Bands::TURNS, UserFloor::default()), *Priority::User.scores().end());
+        assert_eq!(cutoff(ms(40), UserFloor::default()), *Priority::User.scores().end());
     }
 
     #[test]
     fn the_later_a_thread_is_the_more_it_refuses_down_to_the_floor() {
-        let at =
-            |micros| cutoff(Duration::from_micros(micros), &Bands::TURNS, UserFloor::percent(10).unwrap());
+        let at = |micros| cutoff(Duration::from_micros(micros), UserFloor::percent(10).unwrap());
         for (micros, score) in [
             (0, 100),
             (4_000, 100),
