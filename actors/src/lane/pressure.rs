@@ -21,8 +21,6 @@ use crate::who::unix_ms;
 
 /// How often a thread looks how late it is.
 const TICK: Duration = Duration::from_millis(10);
-/// Threads whose calls begin one after the other may be late: what lasts counts for so much less.
-const QUEUE_BEARS: u32 = 10;
 
 /// What a lane says of its pressure, to all threads.
 #[derive(Debug, Default)]
@@ -104,24 +102,22 @@ pub(super) async fn watch(
     loop {
         let due = tokio::time::Instant::now() + TICK;
         tokio::time::sleep_until(due).await;
-        let bears = match kind {
+        match kind {
             Kind::Turns => {
                 lag.note(due.elapsed(), now());
                 pressure.shed.late(waits.note(due.elapsed()), floor, unix_ms());
-                1
             }
-            Kind::Queue => {
-                lag.note(pressure.ahead(), now());
-                QUEUE_BEARS
-            }
-        };
+            Kind::Queue => lag.note(pressure.ahead(), now()),
+        }
         if due < next {
             continue;
         }
         next = due + INTERVAL;
         let level = lag.level(now());
         pressure.lag.store(u64::try_from(level.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        let signals = Signals { lag: level / bears, memory: node.memory.share(), ..Signals::default() };
+        // What is too long a queue depends on the deadline of who asks, and is seen when they do.
+        let lag = if kind == Kind::Turns { level } else { Duration::ZERO };
+        let signals = Signals { lag, memory: node.memory.share(), ..Signals::default() };
         let pressed = signals.pressure();
         cutoff.step(pressed, now());
         pressure.shed.publish(&cutoff, pressed, unix_ms());
