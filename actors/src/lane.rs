@@ -27,6 +27,7 @@ use arc_swap::Guard;
 use quotas::admission::{self, Ask, Verdict};
 use quotas::budget::Spent;
 use quotas::memory::Hold;
+use quotas::pressure::Mode;
 use quotas::pressure::shares::Shares;
 use quotas::priority::Priority;
 use quotas::refusal::Refusal;
@@ -174,13 +175,23 @@ impl Lane {
         let board = self.0.node.shared().board.load();
         let own = entry.spec.priority;
         let priority = asked.map_or(own, |asked| own.lowered(asked));
-        let ask = self.ask(&board, entry, class, client, priority);
+        let mut ask = self.ask(&board, entry, class, client, priority);
         let now = Moment::from_nanos(now_nanos());
+        let mode = self.0.node.shared().shedding;
+        let is_observed = mode == Mode::Observe && ask.is_given_up(now);
+        if mode != Mode::Enforce {
+            ask.shed = None;
+        }
         self.0.stats.borrow_mut().came(&entry.id, class, priority, now);
         if board.observe(&ask.facts()) {
             self.0.stats.borrow_mut().refused(&entry.id, "switch.observed");
         }
-        match admission::admit(&ask, now, unix_ms()) {
+        let verdict = admission::admit(&ask, now, unix_ms());
+        let comes_first = |refusal: &Refusal| refusal.is_by_decision();
+        if is_observed && !matches!(&verdict, Verdict::Refused(refusal) if comes_first(refusal)) {
+            self.0.stats.borrow_mut().refused(&entry.id, "pressure.observed");
+        }
+        match verdict {
             Verdict::Admitted(permit) => {
                 if permit.observed().is_some() {
                     self.0.stats.borrow_mut().refused(&entry.id, "quota.observed");

@@ -20,6 +20,7 @@ use actix::Addr;
 use arc_swap::ArcSwap;
 use quotas::guards::{Condition, NodeGuard};
 use quotas::limits::Policy;
+use quotas::pressure::Mode;
 use quotas::rate::Quota;
 use quotas::remedy::Rules;
 use quotas::scope::{ClassName, RegionName, ScriptId, ServiceName};
@@ -93,6 +94,8 @@ pub struct NodeConfig {
     pub good: Bytes,
     /// What is done about who presses the node.
     pub rules: Rules,
+    /// What is done about calls that it would give up when it is pressed.
+    pub shedding: Mode,
     /// Where its lanes show what they run, when somebody looks.
     pub flight: Option<Arc<FlightBoard>>,
     /// What the processes before this one left.
@@ -137,6 +140,8 @@ pub struct Shared {
     pub paces: Paces,
     /// Those threads.
     pub slow: SlowLanes,
+    /// What is done about calls that a pressed thread would give up.
+    pub shedding: Mode,
     /// The last good answers of endpoints that want theirs kept.
     pub good: LastGood,
     /// Where its lanes show what they run, when somebody looks.

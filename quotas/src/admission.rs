@@ -236,6 +236,11 @@ impl<'a> Ask<'a> {
         self.class.and_then(|class| self.node.class(class))
     }
 
+    /// Whether it is not important enough where something is given up.
+    pub fn is_given_up(&self, now: Moment) -> bool {
+        self.shed.is_some_and(|shedding| self.kept(&shedding, now).is_err())
+    }
+
     /// Whether it is important enough where something is given up.
     fn kept(&self, shedding: &Shedding, now: Moment) -> Result<(), Box<Refusal>> {
         let priority = if self.over_share { self.priority.less() } else { self.priority };

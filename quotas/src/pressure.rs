@@ -59,6 +59,18 @@ pub enum Signal {
     Descriptors,
 }
 
+/// What is done about calls that a pressed node would give up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// They are refused.
+    #[default]
+    Enforce,
+    /// They are counted, by the same rules, and let in.
+    Observe,
+    /// Nothing.
+    Off,
+}
+
 /// How pressed a node is, and by what.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Pressure {

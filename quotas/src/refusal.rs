@@ -183,6 +183,19 @@ impl Refusal {
         }
     }
 
+    /// Whether it comes before the node's pressure is asked: by a switch or a quarantine.
+    pub fn is_by_decision(&self) -> bool {
+        matches!(
+            self.code,
+            RefusalCode::SwitchOff
+                | RefusalCode::SwitchFallback
+                | RefusalCode::SwitchLastGood
+                | RefusalCode::SwitchShed
+                | RefusalCode::SwitchCapped
+                | RefusalCode::QuarantineActive
+        )
+    }
+
     /// What the reader should do.
     pub fn advice(&self) -> &'static str {
         match self.code {

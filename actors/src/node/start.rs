@@ -66,6 +66,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         progress: Progress::default(),
         paces: config.paces,
         slow: SlowLanes::default(),
+        shedding: config.shedding,
         good: LastGood::new(config.good),
         flight: config.flight,
         aside: Aside::of(&config.aftermath.set_aside),

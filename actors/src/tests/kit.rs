@@ -304,6 +304,7 @@ impl Place {
             paces: Paces::DEFAULT,
             good: Size::mib(1),
             rules: quotas::remedy::Rules::default(),
+            shedding: quotas::pressure::Mode::Enforce,
             flight: None,
             aftermath: Aftermath::default(),
         }

@@ -379,6 +379,8 @@ fn a_pressed_thread_gives_up_the_least_important_and_whoever_is_over_their_share
     assert_eq!(code(Priority::Prefetch, false), "admitted");
     assert_eq!(code(Priority::Prefetch, true), "pressure.shed");
     assert_eq!(code(Priority::User, true), "admitted");
+    let given_up = |priority| Ask { priority, ..world.ask() }.is_given_up(NOW);
+    assert_eq!(Priority::ALL.map(given_up), [false, false, true], "who only observes counts the same");
 }
 
 #[test]

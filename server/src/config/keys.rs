@@ -384,6 +384,12 @@ pub(super) const KEYS: &[Key] = &[
     ),
     time("node.slow_stay", "30s", ["1s", "1h"], "How long an endpoint that was moved stays, at least."),
     bytes("node.cache", "64MiB", ["1MiB", "64GiB"], "Memory for units that are kept ready."),
+    key(
+        "node.shedding",
+        Kind::Word(&["enforce", "observe", "off"]),
+        "enforce",
+        "Whether calls are refused that a thread has no time for, or only counted (`pressure.observed`).",
+    ),
     bytes("node.last_good", "64MiB", ["1MiB", "64GiB"], "Memory for answers that are given again."),
     count(
         "node.restarts",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actors::storage::{CqlConfig, CqlConsistency, CqlSerial};
 use api::{BaseUrl, BaseUrlError};
+use quotas::pressure::Mode;
 use quotas::scope::{RegionName, ServiceName, TeamName};
 use quotas::track::Paces;
 use quotas::units::{Bytes, Fuel, InFlight};
@@ -120,6 +121,8 @@ pub struct NodeSettings {
     pub paces: Paces,
     /// Memory for answers that are given again.
     pub last_good: Bytes,
+    /// What is done about calls that a thread has no time for.
+    pub shedding: Mode,
     /// Crashes of the process by an endpoint's revision, after which it is set aside.
     pub crashes: u32,
 }
@@ -265,6 +268,11 @@ impl NodeSettings {
             restarts: (settings.count("node.restarts")?, settings.time("node.restart_window")?),
             slow_workers: settings.count("node.slow_workers")?,
             last_good: settings.typed("node.last_good")?,
+            shedding: match settings.text("node.shedding") {
+                "observe" => Mode::Observe,
+                "off" => Mode::Off,
+                _ => Mode::Enforce,
+            },
             paces: Paces {
                 proof: settings.count("node.proof_calls")?,
                 piece: settings.time("node.slow_piece")?,

@@ -317,6 +317,7 @@ pub(super) fn node_config(config: &Config) -> anyhow::Result<NodeConfig> {
         paces: config.node.paces,
         good: config.node.last_good,
         rules: config.blame.clone(),
+        shedding: config.node.shedding,
         flight: None,
         aftermath: Aftermath::default(),
     })

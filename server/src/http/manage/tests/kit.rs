@@ -96,6 +96,7 @@ async fn node(directory: PathBuf) -> Node {
         paces: quotas::track::Paces::DEFAULT,
         good: Size::mib(1),
         rules: quotas::remedy::Rules::default(),
+        shedding: quotas::pressure::Mode::Enforce,
         flight: None,
         aftermath: Aftermath::default(),
     };
