@@ -56,13 +56,15 @@ async fn slow_connections_cost_their_neighbours_nothing_and_are_closed_in_time()
         "timeouts.connections_per_address=10000",
         // So that the slow are let in and closed for being slow, not for being many.
         "limits.team.concurrency=2000",
+        "limits.ceiling.concurrency=2000",
         "limits.team.rate=50000/s",
         "limits.team.burst=50000",
         "limits.rate=50000/s",
         "limits.burst=5000",
     ]);
     let child = server.child_pid();
-    let many = "[endpoint.limits]\nconcurrency = 1_000\n";
+    // The bodies hold a thousand places, and those who ask a whole question first come beside them.
+    let many = "[endpoint.limits]\nconcurrency = 2_000\n";
     server.deploy("good/hello", "pub fn main(request) { `Hello` }").await.expect("the neighbour is deployed");
     server.deploy_with("slow/taker", many, slow::TAKER).await.expect("the taker is deployed");
     server
