@@ -7,6 +7,7 @@
 
 mod client;
 mod path;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

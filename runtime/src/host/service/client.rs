@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use quotas::memory::{Hold, Spent};
 
 use super::super::call::{CallContext, time_left};
+use super::turns::{InTurns, PIECE};
 use super::{Answer, Outgoing, Service, ServiceError};
 
 /// How often a request may come through a callboard before it is taken for a loop.
@@ -25,7 +26,7 @@ const HEADERS_MAX: usize = 100;
 const IDLE: Duration = Duration::from_secs(20);
 
 thread_local! {
-    static CLIENT: Client<HttpConnector, Full<Bytes>> = {
+    static CLIENT: Client<InTurns, Full<Bytes>> = {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(2)));
@@ -33,7 +34,8 @@ thread_local! {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(256)
-            .build(connector)
+            .http1_read_buf_exact_size(PIECE)
+            .build(InTurns(connector))
     };
 }
 
