@@ -32,6 +32,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// The file that its log is added to, instead of this program's standard error.
     pub log: Option<PathBuf>,
+    /// A program that becomes the server, and its arguments before those: `nice -n 5`, for example.
+    pub through: Vec<String>,
 }
 
 /// A server.
@@ -62,8 +64,10 @@ impl Server {
             .data
             .clone()
             .unwrap_or_else(|| directory.as_ref().expect("made when no data was named").path().join("data"));
-        let mut command = Command::new(program);
+        let mut words = options.through.iter().map(String::as_str).chain([program]);
+        let mut command = Command::new(words.next().expect("the program at least"));
         command
+            .args(words)
             .arg(if options.demo { "demo" } else { "serve" })
             .args(["--device", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"])
             .arg(&data)

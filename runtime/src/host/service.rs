@@ -10,6 +10,7 @@
 mod client;
 mod guard;
 mod path;
+mod turns;
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;

@@ -92,7 +92,7 @@ pub fn serve(socket: TcpListener, door: &DeviceDoor) -> io::Result<Server> {
 }
 
 async fn handle(req: HttpRequest, payload: web::Payload, thread: web::Data<Thread>) -> HttpResponse {
-    let handling = req.conn_data::<Rc<Watch>>().map(Watch::handle);
+    let handling = req.conn_data::<Rc<Watch>>().map(Watch::handle_call);
     let caller = Caller::of(&req, &thread.config);
     let mut response = serve_call(&req, payload, &thread, &caller).await.unwrap_or_else(|refused| *refused);
     caller.mark(&mut response);

@@ -3,10 +3,11 @@
 //! actix times the first head of a connection and no body. Here every connection is watched, by one task a
 //! thread and without a timer of its own: a head has a deadline from its first byte, also the second one of
 //! a connection; a connection that says nothing is closed; an answer must be taken at a least rate. Bodies
-//! are timed where they are read (`device::body`), by the same numbers.
+//! are timed where they are read (`device::body`), by the same numbers. A device that closed its connection while its
+//! call runs is not waited for: actix would run the call to its end for nobody.
 //!
 //! Invariant: a connection that is not served within these bounds costs its place in the count and its
-//! buffers, never a permit, and it is closed.
+//! buffers, never a permit, and it is closed. Nothing more is read from who does not take the answers that are there.
 
 mod closing;
 mod places;
@@ -51,7 +52,7 @@ impl Guarded {
 }
 
 fn too_slow() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the other end took too long")
+    io::Error::new(io::ErrorKind::TimedOut, "the other end took too long, or is gone")
 }
 
 impl AsyncRead for Guarded {
@@ -59,6 +60,12 @@ impl AsyncRead for Guarded {
         let this = self.get_mut();
         if this.watch.is_over() {
             return Poll::Ready(Err(too_slow()));
+        }
+        if this.watch.is_blocked() {
+            // actix reads on and on, and keeps what it answers until that is taken: whoever asks without listening
+            // would fill the memory. They are heard again when they have taken what is theirs.
+            this.watch.reader_waits(cx.waker());
+            return Poll::Pending;
         }
         let before = buf.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, buf) {
@@ -70,6 +77,10 @@ impl AsyncRead for Guarded {
                 read?;
                 if buf.filled().len() > before {
                     this.watch.bytes_came();
+                } else if this.watch.is_called_for() {
+                    // It may have closed its half alone and listen. It is told of the end when its answer went.
+                    this.watch.other_end_closed(cx.waker());
+                    return Poll::Pending;
                 }
                 Poll::Ready(Ok(()))
             }

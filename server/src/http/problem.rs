@@ -123,7 +123,6 @@ fn known(code: &'static str) -> &'static str {
     match code {
         "file.unknown" => "resource.unknown",
         "switch.past" => "request.invalid",
-        "journal.unwritable" => "server.internal",
         "node.stopping" => "node.draining",
         "unit.loading" => "unit.unavailable",
         code => code,

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::call::{CallContext, time_left};
-use super::{Answer, Outgoing, Service, ServiceError, ServiceGuard};
-use crate::fuel::now_nanos;
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
@@ -17,6 +14,11 @@ use quotas::breaker::Refused;
 use quotas::memory::{Hold, Spent};
 use quotas::units::Moment;
 
+use super::super::call::{CallContext, time_left};
+use super::turns::{InTurns, PIECE};
+use super::{Answer, Outgoing, Service, ServiceError, ServiceGuard};
+use crate::fuel::now_nanos;
+
 /// How often a request may come through a callboard before it is taken for a loop.
 const HOPS_MAX: u32 = 8;
 /// The header that counts them.
@@ -27,7 +29,7 @@ const HEADERS_MAX: usize = 100;
 const IDLE: Duration = Duration::from_secs(20);
 
 thread_local! {
-    static CLIENT: Client<HttpConnector, Full<Bytes>> = {
+    static CLIENT: Client<InTurns, Full<Bytes>> = {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(2)));
@@ -35,7 +37,8 @@ thread_local! {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(256)
-            .build(connector)
+            .http1_read_buf_exact_size(PIECE)
+            .build(InTurns(connector))
     };
 }
 

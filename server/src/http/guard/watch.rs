@@ -11,6 +11,8 @@ use super::closing::Closing;
 const TICK: Duration = Duration::from_millis(250);
 /// An answer that is not taken is waited for so long before its rate counts.
 const WRITE_GRACE: Duration = Duration::from_secs(2);
+/// How long a call goes on for a device that closed its end: who closed only half of it hears the answer until then.
+const GONE: Duration = Duration::from_secs(1);
 /// How long a connection may be quiet when its door is about to shut: longer than a request is on its way.
 const CLOSING_IDLE: Duration = Duration::from_secs(1);
 
@@ -33,6 +35,8 @@ enum Phase {
     Head,
     /// A request is being handled, its body included: whoever handles it keeps the time.
     Handled,
+    /// The same, and it is of use only to who waits for its answer.
+    Called,
 }
 
 /// One connection's watch.
@@ -44,6 +48,10 @@ pub struct Watch {
     since: Cell<Instant>,
     /// Since when the other end takes nothing or little of an answer, and how much it took since.
     stalled: Cell<Option<(Instant, u64)>>,
+    /// Whether bytes wait that the other end does not take.
+    blocked: Cell<bool>,
+    /// Since when the other end has said that it says no more, while its call runs.
+    closed: Cell<Option<Instant>>,
     over: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
@@ -68,6 +76,8 @@ impl Watch {
             phase: Cell::new(Phase::Idle),
             since: Cell::new(Instant::now()),
             stalled: Cell::new(None),
+            blocked: Cell::new(false),
+            closed: Cell::new(None),
             over: Cell::new(false),
             reader: RefCell::default(),
             writer: RefCell::default(),
@@ -87,6 +97,24 @@ impl Watch {
         Handling(Rc::clone(self))
     }
 
+    /// The same for a call, which ends soon after the other end is gone.
+    pub fn handle_call(self: &Rc<Self>) -> Handling {
+        self.phase.set(Phase::Called);
+        Handling(Rc::clone(self))
+    }
+
+    pub(super) fn is_called_for(&self) -> bool {
+        self.phase.get() == Phase::Called
+    }
+
+    /// The other end says no more. Whoever reads is woken when the call has ended, or has to.
+    pub(super) fn other_end_closed(&self, waker: &Waker) {
+        if self.closed.get().is_none() {
+            self.closed.set(Some(now()));
+        }
+        keep(&self.reader, waker);
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.over.get()
     }
@@ -98,7 +126,14 @@ impl Watch {
         }
     }
 
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
     pub(super) fn bytes_went(&self, count: usize) {
+        if self.blocked.replace(false) {
+            self.reader.borrow_mut().take().into_iter().for_each(Waker::wake);
+        }
         if self.phase.get() == Phase::Idle {
             // An answer that is being taken is no quiet connection, however long it takes.
             self.since.set(now());
@@ -116,6 +151,7 @@ impl Watch {
     }
 
     pub(super) fn writer_waits(&self, waker: &Waker) {
+        self.blocked.set(true);
         if self.stalled.get().is_none() {
             self.stalled.set(Some((now(), 0)));
         }
@@ -139,6 +175,9 @@ impl Watch {
                 Phase::Idle => passed > self.bounds.idle,
                 Phase::Head => passed > self.bounds.head,
                 Phase::Handled => false,
+                Phase::Called => {
+                    self.closed.get().is_some_and(|since| now.saturating_duration_since(since) > GONE)
+                }
             }
     }
 
@@ -183,6 +222,10 @@ impl Drop for Handling {
     fn drop(&mut self) {
         self.0.phase.set(Phase::Idle);
         self.0.since.set(now());
+        if self.0.closed.get().is_some() {
+            // What was held back from who reads: there is nothing more to come.
+            self.0.reader.borrow_mut().take().into_iter().for_each(Waker::wake);
+        }
     }
 }
 
@@ -197,9 +240,35 @@ mod tests {
             phase: Cell::new(Phase::Idle),
             since: Cell::new(Instant::now()),
             stalled: Cell::new(None),
+            blocked: Cell::new(false),
+            closed: Cell::new(None),
             over: Cell::new(false),
             reader: RefCell::default(),
             writer: RefCell::default(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_from_who_takes_nothing() {
+        let watch = watch();
+        assert!(!watch.is_blocked());
+        watch.writer_waits(Waker::noop());
+        assert!(watch.is_blocked());
+        watch.bytes_went(1);
+        assert!(!watch.is_blocked());
+    }
+
+    #[test]
+    fn a_call_goes_on_for_a_moment_when_its_device_is_gone_and_a_change_to_its_end() {
+        for (phase, millis, over) in
+            [(Phase::Called, 900, false), (Phase::Called, 1_100, true), (Phase::Handled, 3_600_000, false)]
+        {
+            let watch = watch();
+            watch.phase.set(phase);
+            let at = watch.since.get() + Duration::from_millis(millis);
+            assert!(!watch.is_too_long(at), "{phase:?}: nobody is gone");
+            watch.closed.set(Some(watch.since.get()));
+            assert_eq!(watch.is_too_long(at), over, "{phase:?} after {millis} ms");
         }
     }
 
@@ -211,6 +280,7 @@ mod tests {
             (Phase::Head, 4, false),
             (Phase::Head, 6, true),
             (Phase::Handled, 3600, false),
+            (Phase::Called, 3600, false),
         ] {
             let watch = watch();
             watch.phase.set(phase);

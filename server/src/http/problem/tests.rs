@@ -74,6 +74,17 @@ fn a_failure_is_no_refusal_unless_a_switch_made_it() {
 }
 
 #[test]
+fn a_switch_that_is_in_force_and_not_written_down_is_told_from_a_mistake_of_ours() {
+    let problem = control(&ControlError::Journal { why: "the disk is full".to_owned() });
+    assert_eq!((problem.status, problem.code.as_str()), (500, "journal.unwritable"));
+    assert!(
+        problem
+            .detail
+            .is_some_and(|detail| detail.contains("in force") && detail.contains("the disk is full"))
+    );
+}
+
+#[test]
 fn every_code_of_the_actors_is_one_of_the_contract() {
     for code in ControlError::CODES.into_iter().chain(StoreError::CODES).chain(["unit.loading"]) {
         assert!(api::codes::find(known(code)).is_some(), "{code}");
