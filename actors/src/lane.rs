@@ -299,6 +299,7 @@ impl Lane {
         if let Err(failure) = &result {
             self.0.decisions.borrow_mut().keep(Decision {
                 id: request_id.to_string(),
+                request: Arc::clone(&request_id),
                 endpoint: entry.id.clone(),
                 at_ms: unix_ms(),
                 revision: Some(entry.revision),
@@ -334,9 +335,10 @@ impl Lane {
     }
 
     /// Keeps a refusal under its decision's id for whoever asks for it later; the oldest is forgotten.
-    pub fn remember(&self, id: String, endpoint: &EndpointId, refusal: Refusal) {
+    pub fn remember(&self, id: String, request: &Arc<str>, endpoint: &EndpointId, refusal: Refusal) {
         self.0.decisions.borrow_mut().keep(Decision {
             id,
+            request: Arc::clone(request),
             endpoint: endpoint.clone(),
             at_ms: unix_ms(),
             revision: None,

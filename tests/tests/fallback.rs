@@ -83,6 +83,11 @@ async fn the_last_good_answer_is_given_again_to_who_asks_for_the_same() {
     assert_eq!(read(&again), is(200, "last-good; because=switch.off", "good 1"));
     assert!(again.header("age").parse::<u64>().is_ok_and(|age| age < 300), "{again:?}");
     assert_eq!(again.header("callboard-revision"), "1");
+    // Who was answered so can still ask why, by the only id that the device has.
+    let request = again.header("x-request-id");
+    let why = server.client().decision(request).await.expect("the decision is found by the request's id");
+    assert_eq!((why.rule.as_str(), why.request.as_deref()), ("switch", Some(request)));
+    assert!(why.history.is_some_and(|history| history.count >= 1));
     // What was asked for with credentials is nobody else's, and theirs are not served from what is everybody's.
     for (path, headers) in [
         ("/tv/home?n=2", Vec::new()),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::client::{List, Upload};
-use api::{ClientError, DeployAnswer};
+use api::{ClientError, DeployAnswer, SwitchRequest};
 use fleet_scale::seed::seed;
 use futures_util::future::join_all;
 use tests::cassandra::Cassandra;
@@ -112,6 +112,34 @@ async fn propagation(servers: &[Server], id: &str, deploys: usize) -> (Duration,
     percentiles(&mut took)
 }
 
+/// Flips a switch on one node and measures when the two others refuse; then releases it.
+async fn switched(servers: &[Server], id: &str, flips: usize) -> (Duration, Duration) {
+    let (scope, path) = (format!("script:{id}"), format!("/{id}"));
+    let devices: Vec<Device> = servers.iter().map(|server| Device::of(&server.device)).collect();
+    let all = async |status: u16| {
+        let each = devices.iter().map(|device| async {
+            until("a node follows", PATIENCE, async || {
+                (device.get(&path).await.status == status).then_some(Instant::now())
+            })
+            .await
+            .0
+        });
+        join_all(each).await
+    };
+    let mut took = Vec::new();
+    for number in 0..flips {
+        let from = number % 3;
+        let client = servers[from].client();
+        client.switch_off(&scope, &SwitchRequest::kill("a test"), false).await.unwrap();
+        let acknowledged = Instant::now();
+        let refused = all(503).await.into_iter().enumerate().filter(|(at, _)| *at != from);
+        took.extend(refused.map(|(_, at)| at.saturating_duration_since(acknowledged)));
+        client.switch_on(&scope, None, false).await.unwrap();
+        all(200).await;
+    }
+    percentiles(&mut took)
+}
+
 #[tokio::test]
 async fn deploys_from_everywhere_at_once_lose_nothing_and_are_everywhere_soon() {
     const DEPLOYS: usize = 1_000;
@@ -180,6 +208,10 @@ async fn deploys_from_everywhere_at_once_lose_nothing_and_are_everywhere_soon() 
     for server in servers.iter() {
         assert_eq!(Device::of(&server.device).get("/tv/waited").await.body, "waited");
     }
+    let (p50, p99) = switched(&servers, "tv/waited", 15).await;
+    println!("a switch is in force on the other nodes after p50 {p50:?}, p99 {p99:?}");
+    // The target is two seconds.
+    assert!(p99 <= Duration::from_secs(10), "{p99:?}");
 }
 
 #[tokio::test]

@@ -76,7 +76,8 @@ impl Handler<SetQuota> for Controller {
                         return Ok(row);
                     }
                     let what = if set.changes.is_empty() { "quota.reset" } else { "quota.set" };
-                    let audit = set.who.entry(what, &set.scope, Some(set.reason.clone()));
+                    let mut audit = set.who.entry(what, &set.scope, Some(set.reason.clone()));
+                    audit.detail = told(&audit.detail, &row);
                     if put(&*work.store, &row, &audit).await? {
                         work.controller.send(MergeQuotas(vec![row.clone()])).await?;
                         work.shared.fleet.hint(Change::Quota(row.scope.clone()));
@@ -94,6 +95,22 @@ impl Handler<SetQuota> for Controller {
             Err(ControlError::QuotaConflict { present: known.generation })
         })
     }
+}
+
+/// An audit entry's detail, with all that is set of the scope from now on.
+fn told(detail: &str, row: &QuotaRow) -> String {
+    let mut detail: serde_json::Value = serde_json::from_str(detail).unwrap_or_default();
+    let rules = row.rules.iter().map(|QuotaRule { name, setting, until_ms, .. }| {
+        serde_json::json!({
+            "name": name.to_string(),
+            "limit": setting.limit.map(|limit| name.show(limit)),
+            "soft_percent": setting.soft_percent,
+            "observe": setting.observe,
+            "until_ms": until_ms,
+        })
+    });
+    detail["rules"] = rules.collect();
+    detail.to_string()
 }
 
 async fn put(

@@ -1,6 +1,7 @@
 //! Refusals that a lane itself makes or remembers.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use quotas::refusal::{Refusal, RefusalCode};
@@ -21,6 +22,8 @@ const BACK_AFTER: Duration = Duration::from_millis(100);
 pub struct Decision {
     /// Its id; of a call that was let in, the request's.
     pub id: String,
+    /// The id of the request, which its device knows in any case.
+    pub request: Arc<str>,
     /// What was called.
     pub endpoint: EndpointId,
     /// When, in Unix milliseconds.
@@ -76,7 +79,7 @@ impl Decisions {
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Decision> {
-        self.0.iter().rev().find(|decision| decision.id == id).cloned()
+        self.0.iter().rev().find(|decision| decision.id == id || *decision.request == *id).cloned()
     }
 
     /// How often a rule decided about an endpoint; nothing when it never did.
@@ -119,6 +122,7 @@ mod tests {
             let refusal = *no_room(&endpoint);
             decisions.keep(Decision {
                 id: number.to_string(),
+                request: "r".into(),
                 endpoint: endpoint.clone(),
                 at_ms: 0,
                 revision: None,

@@ -78,7 +78,7 @@ fn a_call_that_was_let_in_before_a_kill_does_not_begin_after_it() {
         drop(answered.kept);
         assert_eq!(node.shared().node.gate.in_flight(), 0);
         let refusal = *lane.admit(entry, None, None, b"c").unwrap_err();
-        lane.remember("d1".to_owned(), &entry.id, refusal.clone());
+        lane.remember("d1".to_owned(), &"r1".into(), &entry.id, refusal.clone());
         let decision = node.shared().lanes.decision("d1").await;
         assert_eq!(
             decision.map(|(decision, _)| decision.failure),

@@ -133,7 +133,7 @@ async fn serve_call(
         Ok(admitted) => admitted,
         Err(refusal) => {
             let decision = ulid::Ulid::generate().to_string();
-            thread.lane.remember(decision.clone(), &entry.id, (*refusal).clone());
+            thread.lane.remember(decision.clone(), &caller.request_id, &entry.id, (*refusal).clone());
             let why = CallFailure::Refused(refusal);
             let instead = fallback(params, &why).await;
             let CallFailure::Refused(refusal) = why else { unreachable!("made above") };

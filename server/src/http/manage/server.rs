@@ -147,7 +147,7 @@ pub(super) async fn decision(
             first: api::time_from_ms(history.first_ms),
             last: api::time_from_ms(history.last_ms),
         }),
-        request: found.revision.map(|_| found.id.clone()),
+        request: Some(found.request.to_string()),
         problem: match &found.failure {
             CallFailure::Refused(refusal) => problem::refused(refusal, Some(&found.id)),
             failure => problem::failed(failure),
