@@ -6,6 +6,7 @@
 //! Not here: HTTP, bodies, what the answer looks like.
 
 mod actor;
+mod busy;
 mod call;
 mod fallback;
 mod good;

@@ -17,6 +17,7 @@ use quotas::pressure::{INTERVAL, Signals};
 use quotas::units::Moment;
 use runtime::fuel::now_nanos;
 
+use super::busy::Busy;
 use crate::who::unix_ms;
 
 /// How often a thread looks how late it is.
@@ -98,14 +99,17 @@ pub(super) async fn watch(
 ) {
     let floor = UserFloor::default();
     let (mut lag, mut cutoff) = (Lag::new(now()), CutOff::new(floor));
+    let mut busy = Busy::here();
     let (mut waits, mut next) = (Waits::default(), tokio::time::Instant::now() + INTERVAL);
     loop {
         let due = tokio::time::Instant::now() + TICK;
         tokio::time::sleep_until(due).await;
         match kind {
             Kind::Turns => {
-                lag.note(due.elapsed(), now());
-                pressure.shed.late(waits.note(due.elapsed()), floor, unix_ms());
+                // A thread that is late and not busy has nothing that it could give up.
+                let late = if busy.look() { due.elapsed() } else { Duration::ZERO };
+                lag.note(late, now());
+                pressure.shed.late(waits.note(late), floor, unix_ms());
             }
             Kind::Queue => lag.note(pressure.ahead(), now()),
         }
