@@ -30,6 +30,7 @@ mod faults {
     pub mod disks;
     pub mod experiment;
     pub mod logs;
+    pub mod machine;
     pub mod odd;
     pub mod processes;
     pub mod scripts;

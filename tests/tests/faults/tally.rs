@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::experiment::{Experiment, Skipped};
+use super::machine::Used;
 use super::stage::Stage;
 
 /// What an experiment that is not survived costs.
@@ -82,14 +83,23 @@ fn count(outcome: Outcome) {
 
 /// Does an experiment and counts what became of it. A server gives up calls when its threads are late, and on a machine
 /// that does other work they are late without any fault: what was lost to that alone is tried again. A fault that has
-/// this effect has it each time.
+/// this effect has it each time; where others used much of the machine each time, nothing can be said.
 pub async fn to_the_end(experiment: &Experiment, stage: impl AsyncFn() -> Result<Rc<Stage>, Skipped>) {
     for left in (0..ATTEMPTS).rev() {
-        let outcome = match stage().await {
+        let used = Used::now();
+        let mut outcome = match stage().await {
             Ok(stage) => experiment.to(&stage).await,
             Err(skipped) => Outcome { name: experiment.name, lost: Vec::new(), skipped: Some(skipped) },
         };
-        if left == 0 || !outcome.may_be_the_machines() {
+        if !outcome.may_be_the_machines() {
+            return count(outcome);
+        }
+        if left == 0 {
+            if let Some(share) = used.much_by_others() {
+                let why =
+                    format!("others used {:.0} % of the machine, and {:?}", share * 100.0, outcome.lost);
+                outcome = Outcome { lost: Vec::new(), skipped: Some(Skipped(why)), ..outcome };
+            }
             return count(outcome);
         }
         say(format_args!("again: {}: {:?}", outcome.name, outcome.lost));
