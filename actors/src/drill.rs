@@ -164,7 +164,8 @@ impl Drill {
 
     async fn release(&self, id: &SwitchId) -> Result<(), String> {
         let reason = Some(REASON.to_owned());
-        let release = Release { who: self.who.clone(), id: id.clone(), of: None, reason, dry_run: false };
+        let release =
+            Release { who: self.who.clone(), bound: None, id: id.clone(), of: None, reason, dry_run: false };
         let released = self.node.supervisor().send(release).await;
         let released = released.unwrap_or_else(|error| Err(error.into()));
         released

@@ -113,6 +113,7 @@ impl Supervisor {
         if flip.until_ms.is_some_and(|until| until <= now) {
             return Err(ControlError::SwitchPast);
         }
+        self.may_change(&id, flip.bound.as_ref(), &flip.who)?;
         self.desk.rows().room_for(&id, flip.bound.as_ref())?;
         Ok(Switch {
             scope: flip.scope.clone(),
@@ -124,6 +125,19 @@ impl Supervisor {
             generation: self.desk.board().next_generation(&id),
             observe: flip.observe,
         })
+    }
+}
+
+impl Supervisor {
+    /// Who is bound to a team changes what they set themselves, and nothing that an operator set of their scopes: it
+    /// would protect the others from nobody.
+    fn may_change(&self, id: &SwitchId, bound: Option<&TeamName>, who: &Who) -> Result<(), ControlError> {
+        match self.desk.rows().get(id).filter(|row| row.off && row.by != who.name) {
+            Some(row) if bound.is_some() => {
+                Err(ControlError::SwitchHeld { switch: id.clone(), by: row.by.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -272,7 +286,7 @@ impl Supervisor {
                 self.ending.insert(id.clone(), now + verdicts::backoff(u32::MAX));
                 let who = Who::node("expiry");
                 let reason = Some("its time is over".to_owned());
-                let end = Release { who, id, of: Some(generation), reason, dry_run: false };
+                let end = Release { who, bound: None, id, of: Some(generation), reason, dry_run: false };
                 // A full mailbox is emptied before the next attempt.
                 let _ = myself.try_send(end);
             }

@@ -111,6 +111,7 @@ pub const CODES: &[Code] = &[
     code("switch.capped", 503, "As many calls are alive as an operator allows"),
     code("switch.changed", 409, "The switch was set anew"),
     code("switch.fallback", 503, "Only its fallback answers"),
+    code("switch.held", 403, "Somebody else set the switch"),
     code("switch.killed", 503, "It was switched off while it ran"),
     code("switch.last_good", 503, "Only its last good answer is given"),
     code("switch.misfit", 422, "The kind of switch makes no sense for the scope"),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use api::client::Upload;
-use api::{ClientError, Role, SwitchRequest, TokenRequest};
+use api::{ClientError, Role, SwitchRequest, SwitchState, TokenRequest};
 use tests::device::Device;
 use tests::server::{Options, Server, TOKEN, bundle};
 use tests::service::Service;
@@ -149,6 +149,40 @@ async fn a_team_turns_off_so_much_and_its_operators_more() {
     }
     assert_eq!(code(deployer.switch_off("script:tv/s7", &off, false).await), "ok");
     assert_eq!(code(deployer.switch_off("script:tv/s8", &off, false).await), "switch.too_many");
+}
+
+#[tokio::test]
+async fn what_an_operator_switched_of_a_team_is_not_the_teams_to_change() {
+    let server = server(&[]);
+    let token = |note: &str| TokenRequest {
+        role: Role::Deployer,
+        team: Some("tv".to_owned()),
+        note: note.to_owned(),
+        expires: None,
+    };
+    let of = async |note: &str| {
+        let made = server.client().create_token(&token(note)).await.expect("a token is made");
+        server.client_with(&made.secret)
+    };
+    let (mine, colleague, operator) = (of("mine").await, of("a colleague's").await, server.client());
+    let kill = SwitchRequest::kill("a test");
+    let observe = SwitchRequest { state: SwitchState::Observe, ..kill.clone() };
+    let brief = SwitchRequest {
+        until: Some(api::time_from_ms(api::time_to_ms(api::time_now()) + 1_000)),
+        ..kill.clone()
+    };
+    assert_eq!(code(operator.switch_off("script:tv/harm", &kill, false).await), "ok");
+    for deployer in [&mine, &colleague] {
+        assert_eq!(code(deployer.switch_on("script:tv/harm", None, false).await), "switch.held");
+        for weaker in [&kill, &observe, &brief] {
+            assert_eq!(code(deployer.switch_off("script:tv/harm", weaker, false).await), "switch.held");
+        }
+    }
+    // Beside it, and what they set themselves, is theirs.
+    assert_eq!(code(mine.switch_off("script:tv/own", &kill, false).await), "ok");
+    assert_eq!(code(colleague.switch_on("script:tv/own", None, false).await), "switch.held");
+    assert_eq!(code(mine.switch_on("script:tv/own", None, false).await), "ok");
+    assert_eq!(code(operator.switch_on("script:tv/harm", None, false).await), "ok");
 }
 
 #[tokio::test]

@@ -75,6 +75,14 @@ pub enum ControlError {
         /// The switch.
         switch: SwitchId,
     },
+    /// Somebody else set the switch, and who asks is bound to a team.
+    #[error("{switch} was set by {by}: they can change it, or an operator of all teams")]
+    SwitchHeld {
+        /// The switch.
+        switch: SwitchId,
+        /// Who set it.
+        by: String,
+    },
     /// A switch keeps the script from being changed.
     #[error("{} is frozen", _0.scope)]
     Frozen(Box<Refusal>),
@@ -139,7 +147,7 @@ pub enum ControlError {
 
 impl ControlError {
     /// Every code of this enum's own; those of the store, the compiler and units come on top.
-    pub const CODES: [&'static str; 21] = [
+    pub const CODES: [&'static str; 22] = [
         "script.invalid",
         "route.conflict",
         "deploy.conflict",
@@ -152,6 +160,7 @@ impl ControlError {
         "switch.past",
         "switch.misfit",
         "switch.changed",
+        "switch.held",
         "deploy.frozen",
         "drill.running",
         "drill.unfit",
@@ -180,6 +189,7 @@ impl ControlError {
             Self::CanaryUnfit { .. } => "drill.unfit",
             Self::SwitchMisfit(misfit) => misfit.code(),
             Self::SwitchChanged { .. } => "switch.changed",
+            Self::SwitchHeld { .. } => "switch.held",
             Self::Frozen(refusal) => refusal.code.as_str(),
             Self::SwitchesFull { .. } => "switch.too_many",
             Self::Quota(_) => TeamRefusal::CODE,

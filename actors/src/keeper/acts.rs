@@ -84,6 +84,7 @@ impl Keeper {
             Act::FallBack => {
                 let release = Release {
                     who: Who::node(BY),
+                    bound: None,
                     id: SwitchId { scope: Scope::Endpoint(endpoint.clone()), kind: Kind::Fallback },
                     of: None,
                     reason: Some("the node is calm".to_owned()),

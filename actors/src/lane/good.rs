@@ -74,7 +74,8 @@ impl LastGood {
     /// Keeps an answer, if it is one that may be given again.
     pub(super) fn keep(&self, key: Key, response: &Response, revision: RevisionNumber) {
         let is_private = response.headers.iter().any(|(name, value)| match name.as_str() {
-            "set-cookie" => true,
+            // Who asks with other headers would get another answer, and which ones is not part of what is asked for.
+            "set-cookie" | "vary" => true,
             "cache-control" => PRIVATE.iter().any(|word| value.to_ascii_lowercase().contains(word)),
             _ => false,
         });
@@ -136,6 +137,7 @@ mod tests {
         check(&response(200, Some(("cache-control", "Private, max-age=60")), 0), false);
         check(&response(200, Some(("cache-control", "no-store")), 0), false);
         check(&response(200, Some(("set-cookie", "a=b")), 0), false);
+        check(&response(200, Some(("vary", "x-user")), 0), false);
         check(&response(302, None, 0), false);
         check(&response(404, None, 0), false);
         check(&response(200, None, ANSWER_MAX + 1), false);

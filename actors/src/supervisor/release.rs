@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::{AsyncContext, Handler, Message, ResponseFuture};
+use quotas::scope::TeamName;
 use quotas::switches::{Switch, SwitchId};
 
 use super::desk::Releasing;
@@ -21,6 +22,8 @@ use crate::who::{Who, unix_ms};
 pub struct Release {
     /// Who asks.
     pub who: Who,
+    /// The team that they are bound to, who release only what they set themselves.
+    pub bound: Option<TeamName>,
     /// Which switch is to be released.
     pub id: SwitchId,
     /// Only if it is of this generation still.
@@ -35,7 +38,10 @@ impl Handler<Release> for Supervisor {
     type Result = ResponseFuture<Result<Option<Switch>, ControlError>>;
 
     fn handle(&mut self, release: Release, ctx: &mut Self::Context) -> Self::Result {
-        let Release { who, id, of, reason, dry_run } = release;
+        let Release { who, bound, id, of, reason, dry_run } = release;
+        if let Err(error) = self.may_change(&id, bound.as_ref(), &who) {
+            return Box::pin(async { Err(error) });
+        }
         if dry_run {
             let set = self.desk.board().get(&id).cloned();
             return Box::pin(async { Ok(set) });

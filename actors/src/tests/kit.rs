@@ -144,7 +144,10 @@ pub(super) async fn set(node: &Node, scope: &str, effect: Effect) -> Result<Flip
 
 pub(super) async fn on(node: &Node, scope: &str) -> Result<Option<quotas::switches::Switch>, ControlError> {
     let id = scope.parse().unwrap();
-    node.supervisor().send(Release { who: ana(), id, of: None, reason: None, dry_run: false }).await.unwrap()
+    node.supervisor()
+        .send(Release { who: ana(), bound: None, id, of: None, reason: None, dry_run: false })
+        .await
+        .unwrap()
 }
 
 struct Get(String);

@@ -412,7 +412,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         summary: "Release a switch. Recorded before it is in force.",
         parameters: &[KIND, REASON, DRY_RUN],
         answers: &[answer(200, "What it did.", SwitchAnswer::schema)],
-        problems: &["scope.invalid", "switch.unknown", "switch.changed", "store.unavailable"],
+        problems: &["scope.invalid", "switch.unknown", "switch.changed", "switch.held", "store.unavailable"],
         ..GET
     },
     Operation {

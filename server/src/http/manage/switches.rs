@@ -71,7 +71,14 @@ pub(super) async fn on(
     caller.switches(&scope)?;
     let id = SwitchId { scope, kind: query.parsed("kind")?.unwrap_or_default() };
     let (reason, dry_run) = (query.reason()?, query.flag("dry_run", false)?);
-    let release = Release { who: caller.who(), id: id.clone(), of: None, reason, dry_run };
+    let release = Release {
+        who: caller.who(),
+        bound: caller.bearer.team.clone(),
+        id: id.clone(),
+        of: None,
+        reason,
+        dry_run,
+    };
     let Some(before) = door.node.supervisor().send(release).await?? else {
         let detail = match id.kind {
             Kind::Kill => format!("{} is not switched off", id.scope),
