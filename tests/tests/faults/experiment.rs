@@ -48,6 +48,8 @@ pub struct Experiment {
     /// What is lost when what the fault asserts does not hold.
     loses: Kind,
     victim: Victim,
+    /// Why it is not survived yet, where that is known.
+    unmended: Option<&'static str>,
     fault: Box<dyn Fn(Rc<Stage>) -> LocalBoxFuture<'static, Done>>,
 }
 
@@ -59,7 +61,7 @@ impl Experiment {
         fault: impl Fn(Rc<Stage>) -> F + 'static,
     ) -> Self {
         let fault = Box::new(move |stage| fault(stage).boxed_local());
-        Self { name, loses, victim: Victim::Served, fault }
+        Self { name, loses, victim: Victim::Served, unmended: None, fault }
     }
 
     /// Another process serves afterwards, at the latest so long after the last answer of the one before.
@@ -72,6 +74,16 @@ impl Experiment {
         Self { victim: Victim::GivenUp, ..self }
     }
 
+    /// It is lost, as is known: it counts as lost and is shown as such, but does not fail the suite.
+    pub fn unmended(self, why: &'static str) -> Self {
+        Self { unmended: Some(why), ..self }
+    }
+
+    /// What becomes of it where it cannot be done.
+    pub fn skipped(&self, why: Skipped) -> Outcome {
+        Outcome { name: self.name, lost: Vec::new(), unmended: self.unmended, skipped: Some(why) }
+    }
+
     /// Does it once.
     pub async fn to(&self, stage: &Rc<Stage>) -> Outcome {
         let mut lost = Vec::new();
@@ -79,7 +91,8 @@ impl Experiment {
             Ok(()) => stage.vitals().await,
             Err(why) => {
                 // What the one before left over is not put down to this one, but nothing can be said of it either.
-                return Outcome { name: self.name, lost: vec![(Kind::Availability, why)], skipped: None };
+                let lost = vec![(Kind::Availability, why)];
+                return Outcome { name: self.name, lost, unmended: self.unmended, skipped: None };
             }
         };
         let load = stage.victim();
@@ -103,7 +116,7 @@ impl Experiment {
         lost.extend(alive_again(stage, &calm).await.err().map(|why| (Kind::Availability, why)));
         let replaced = matches!(self.victim, Victim::Waits(_)) && skipped.is_none();
         lost.extend(as_before(stage, &before, replaced).await.err().map(|why| (Kind::Availability, why)));
-        Outcome { name: self.name, lost, skipped }
+        Outcome { name: self.name, lost, unmended: self.unmended, skipped }
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Outcome {
     pub name: &'static str,
     /// What was lost, and how that showed; nothing where it was survived.
     pub lost: Vec<(Kind, String)>,
+    /// Why it is known to be lost.
+    pub unmended: Option<&'static str>,
     /// Why it could not be done here.
     pub skipped: Option<Skipped>,
 }
@@ -78,6 +80,9 @@ fn count(outcome: Outcome) {
     for (kind, how) in &outcome.lost {
         say(format_args!("lost ({kind}): {}: {how}", outcome.name));
     }
+    if let Some(why) = outcome.unmended {
+        say(format_args!("known to be lost: {}: {why}", outcome.name));
+    }
     outcomes().push(outcome);
 }
 
@@ -89,7 +94,7 @@ pub async fn to_the_end(experiment: &Experiment, stage: impl AsyncFn() -> Result
         let used = Used::now();
         let mut outcome = match stage().await {
             Ok(stage) => experiment.to(&stage).await,
-            Err(skipped) => Outcome { name: experiment.name, lost: Vec::new(), skipped: Some(skipped) },
+            Err(skipped) => experiment.skipped(skipped),
         };
         if !outcome.may_be_the_machines() {
             return count(outcome);
@@ -98,7 +103,7 @@ pub async fn to_the_end(experiment: &Experiment, stage: impl AsyncFn() -> Result
             if let Some(share) = used.much_by_others() {
                 let why =
                     format!("others used {:.0} % of the machine, and {:?}", share * 100.0, outcome.lost);
-                outcome = Outcome { lost: Vec::new(), skipped: Some(Skipped(why)), ..outcome };
+                outcome = experiment.skipped(Skipped(why));
             }
             return count(outcome);
         }
@@ -109,7 +114,7 @@ pub async fn to_the_end(experiment: &Experiment, stage: impl AsyncFn() -> Result
 /// Runs a group while no other runs, and says what all that ran so far came to.
 ///
 /// # Panics
-/// One of the group's experiments was lost.
+/// One of the group's experiments was lost that is not known to be.
 pub async fn alone(group: &str, experiments: impl AsyncFnOnce()) {
     let _alone = ALONE.lock().await;
     let (before, began) = (outcomes().len(), Instant::now());
@@ -117,8 +122,9 @@ pub async fn alone(group: &str, experiments: impl AsyncFnOnce()) {
     tokio::task::LocalSet::new().run_until(experiments()).await;
     say(format_args!("{group} took {:.0?}", began.elapsed()));
     say(summary(&outcomes()));
-    let lost: Vec<_> =
-        outcomes()[before..].iter().filter(|one| !one.lost.is_empty()).map(|one| one.name).collect();
+    let outcomes = outcomes();
+    let lost = outcomes[before..].iter().filter(|one| !one.lost.is_empty() && one.unmended.is_none());
+    let lost: Vec<_> = lost.map(|one| one.name).collect();
     assert!(lost.is_empty(), "lost: {}", lost.join(", "));
 }
 
