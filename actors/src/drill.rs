@@ -9,6 +9,7 @@
 
 mod canary;
 mod checks;
+pub(crate) mod get;
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -8,8 +8,9 @@ use quotas::priority::Priority;
 use quotas::refusal::Refusal;
 use quotas::switches::{Effect, SwitchId};
 use quotas::units::Amount;
-use runtime::host::request::{Head, Request};
+use runtime::host::request::Request;
 
+use super::get::Get;
 use super::{Drill, REASON};
 use crate::controller::Activate;
 use crate::error::ControlError;
@@ -18,26 +19,6 @@ use crate::routes::EndpointEntry;
 
 /// What came of something that a switch may refuse.
 type Tried = Result<(), Box<Refusal>>;
-
-struct Get(String);
-
-impl Head for Get {
-    fn method(&self) -> &str {
-        "GET"
-    }
-    fn path(&self) -> &str {
-        &self.0
-    }
-    fn query(&self) -> &str {
-        ""
-    }
-    fn header(&self, _: &str) -> Option<&str> {
-        None
-    }
-    fn headers(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
-}
 
 impl Drill {
     /// Whether the switch does what its kind says, and nothing else.

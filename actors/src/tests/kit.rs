@@ -19,13 +19,14 @@ use runtime::bundle::{Bundle, BundlePath};
 use runtime::codec::SigningKeys;
 use runtime::compile::{self, Compilation};
 use runtime::compile_child::CompileError;
-use runtime::host::request::{Head as RequestHead, Request};
+use runtime::host::request::Request;
 use runtime::host::service::{Service, ServiceUrl};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::faulty::Faulty;
 use crate::controller::{Deploy, Deployed};
+use crate::drill::get::Get;
 use crate::error::{ControlError, StoreError};
 use crate::lane::{Incoming, Lane};
 use crate::node::{Aftermath, Node, NodeConfig};
@@ -148,26 +149,6 @@ pub(super) async fn on(node: &Node, scope: &str) -> Result<Option<quotas::switch
         .send(Release { who: ana(), bound: None, id, of: None, reason: None, dry_run: false })
         .await
         .unwrap()
-}
-
-struct Get(String);
-
-impl RequestHead for Get {
-    fn method(&self) -> &str {
-        "GET"
-    }
-    fn path(&self) -> &str {
-        &self.0
-    }
-    fn query(&self) -> &str {
-        ""
-    }
-    fn header(&self, _: &str) -> Option<&str> {
-        None
-    }
-    fn headers(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
 }
 
 /// Calls a path: the text of the answer, or the code of why there is none.
