@@ -98,9 +98,13 @@ async fn three_servers_share_a_rate_that_was_set_on_one_of_them() {
     };
     let rules = vec![change("rate", format!("{RATE}/s")), change("burst", BURST.to_string())];
     let request = QuotaRequest { rules, reason: "a test".to_owned(), until: None };
-    let device = Device::of(&servers[2].device);
-    until("all serve it", PATIENCE, async || (device.get("/tv/home").await.status == 200).then_some(()))
+    for server in &servers {
+        let device = Device::of(&server.device);
+        until("it serves the endpoint", PATIENCE, async || {
+            (device.get("/tv/home").await.status == 200).then_some(())
+        })
         .await;
+    }
     servers[1].client().set_quotas(ENDPOINT, "*", &request, false).await.unwrap();
     for server in &servers {
         let holds = async || (rate(server).await.limit == "60/s").then_some(());
