@@ -14,17 +14,18 @@ mod pressure;
 mod queue;
 mod refusals;
 mod registry;
+mod run;
 mod slow;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{Actor, Addr};
 use arc_swap::Guard;
+use foldhash::HashMap;
 use quotas::admission::{self, Ask, Verdict};
 use quotas::budget::Spent;
 use quotas::memory::Hold;
@@ -56,19 +57,21 @@ use self::refusals::Decisions;
 pub use self::refusals::{Decision, History};
 pub use self::registry::LaneRegistry;
 pub use self::slow::SlowLanes;
-use crate::endpoint::{Begin, Busy, Endpoint, Waiting};
+use crate::endpoint::{Begin, Busy, Endpoint};
 use crate::events::{self, Event};
 use crate::flight::{FlightBoard, Slot};
 use crate::metrics::LaneStats;
 use crate::node::Node;
 use crate::routes::{EndpointEntry, Routes};
 use crate::supervisor::EndpointFailed;
-use crate::who::unix_ms;
+use crate::who::{about_unix_ms, unix_ms};
 
-/// How often a call is handed to a new actor when the one before had failed.
-const ATTEMPTS: u32 = 3;
+/// How often a call asks for its unit: of an actor, of one that is new, and anew when those had failed.
+const ATTEMPTS: u32 = 6;
 /// How long a call waits for a cold unit, at least; the unit is loaded to the end either way.
 const COLD_WAIT: Duration = Duration::from_secs(2);
+/// An answer of so many bytes is not counted in the ledgers of memory: a connection alone holds more.
+const SMALL: u64 = 4 * 1024;
 /// How often a lane gives a sign of life, where somebody looks for it.
 const TICK: Duration = Duration::from_millis(25);
 
@@ -80,8 +83,6 @@ struct Inner {
     index: usize,
     node: Node,
     actors: RefCell<HashMap<EndpointId, Running>>,
-    waiting: RefCell<HashMap<u64, Waiting>>,
-    tickets: Cell<u64>,
     stats: RefCell<LaneStats>,
     pressure: Arc<LanePressure>,
     /// Who waits to begin, on a slow thread.
@@ -103,16 +104,16 @@ struct Running {
     calls: Rc<Cell<u32>>,
 }
 
-/// The place of a call that waits to begin; given back when nobody waits for it.
-struct Ticket<'a> {
-    lane: &'a Lane,
-    number: u64,
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        self.lane.begin(self.number);
-    }
+/// What became of asking an endpoint's actor for its unit.
+enum Asked {
+    /// It answers there, and counts the call until then and after.
+    Waits(oneshot::Receiver<Arc<Unit>>, Busy),
+    /// There is no actor that has the unit already.
+    Cold,
+    /// Too many wait.
+    Full,
+    /// The actor is dead.
+    Gone,
 }
 
 impl Lane {
@@ -126,8 +127,6 @@ impl Lane {
             index,
             node: node.clone(),
             actors: RefCell::default(),
-            waiting: RefCell::default(),
-            tickets: Cell::new(0),
             stats: RefCell::default(),
             pressure: Arc::default(),
             queue: (kind == Kind::Queue).then(Queue::default),
@@ -187,7 +186,7 @@ impl Lane {
         if board.observe(&ask.facts()) {
             self.0.stats.borrow_mut().refused(&entry.id, "switch.observed");
         }
-        let verdict = admission::admit(&ask, now, unix_ms());
+        let verdict = admission::admit(&ask, now, about_unix_ms());
         let comes_first = |refusal: &Refusal| refusal.is_by_decision();
         if is_observed && !matches!(&verdict, Verdict::Refused(refusal) if comes_first(refusal)) {
             self.0.stats.borrow_mut().refused(&entry.id, "pressure.observed");
@@ -199,7 +198,7 @@ impl Lane {
                 }
                 let memory = Hold::new(&entry.guard.team.memory, &self.0.node.shared().node.memory);
                 let warning = ask.rate_policy(&permit, now);
-                Ok(Admitted { permit, memory: Arc::new(memory), warning })
+                Ok(Admitted { permit, at: now, memory: Arc::new(memory), warning })
             }
             Verdict::Refused(refusal) => {
                 self.0.stats.borrow_mut().refused(&entry.id, refusal.code.as_str());
@@ -244,13 +243,12 @@ impl Lane {
         cost: &Cost,
         answered: u64,
         was_observed: bool,
+        now: Moment,
     ) {
         let bytes = Bytes::new(cost.host_bytes.get().saturating_add(answered));
         let spent = Spent { fuel: cost.fuel, host_calls: cost.host_calls, bytes };
-        let board = self.0.node.shared().board.load();
-        let (ask, now) =
-            (self.ask(&board, entry, class, &[], Priority::User), Moment::from_nanos(now_nanos()));
-        admission::settle(&ask, &spent, was_observed, now, |rule, scope| {
+        let whose = (&self.0.node.shared().node, &*entry.guard, class);
+        admission::settle(whose, &spent, was_observed, now, |rule, scope| {
             Event::BudgetNearlyUsed { scope, rule }.tell();
         });
     }
@@ -265,24 +263,26 @@ impl Lane {
         incoming: Incoming,
         good: Option<Key>,
     ) -> Answered {
-        let started = Instant::now();
-        let Admitted { permit, memory, warning } = admitted;
+        let Admitted { permit, at, memory, warning } = admitted;
         let request_id = Arc::clone(&incoming.request_id);
         let pace = entry.guard.track.pace();
         let slow = self.0.node.shared().slow.of(pace);
         let was_observed = permit.observed().is_some();
-        let begun = Begun { since: now_nanos(), memory: Arc::clone(&memory), was_observed, coming: None };
+        let begun = Begun { since: at.nanos(), memory: Arc::clone(&memory), was_observed, coming: None };
         let outcome = match slow {
             Some(slow) => slow.run(entry, incoming, begun).await,
             None => self.attempt(entry, incoming, begun).await,
         };
+        let now = Moment::from_nanos(now_nanos());
         let (result, cost) = match outcome {
             Ok(outcome) => {
                 self.0.shares[usize::from(slow.is_some())]
                     .borrow_mut()
                     .used(entry.id.team(), outcome.cost.running);
-                self.keep_pace(entry, &outcome);
-                if self.0.stats.borrow_mut().may_log(&entry.id, outcome.log.len(), unix_ms()) {
+                self.keep_pace(entry, &outcome, now);
+                if !outcome.log.is_empty()
+                    && self.0.stats.borrow_mut().may_log(&entry.id, outcome.log.len(), unix_ms())
+                {
                     events::script_said(
                         &entry.id,
                         entry.revision,
@@ -296,7 +296,7 @@ impl Lane {
             Err(failure) => (Err(failure), Cost::default()),
         };
         let code = result.as_ref().map_or_else(CallFailure::code, |_| "ok");
-        self.0.stats.borrow_mut().ran(&entry.id, code, started.elapsed(), &cost);
+        self.0.stats.borrow_mut().ran(&entry.id, code, now.since(at), &cost);
         if let Err(failure) = &result {
             self.0.decisions.borrow_mut().keep(Decision {
                 id: request_id.to_string(),
@@ -316,8 +316,11 @@ impl Lane {
             if let Some(key) = good {
                 self.0.node.shared().good.keep(key, answer, entry.revision);
             }
-            // It is there already, and is given away as soon as the device takes it.
-            let _ = memory.took(answer.body.len() as u64);
+            let length = answer.body.len() as u64;
+            if length > SMALL {
+                // It is there already, and is given away as soon as the device takes it.
+                let _ = memory.took(length);
+            }
         }
         Answered { result, revision: entry.revision, cost, kept: (permit, memory), warning }
     }
@@ -329,9 +332,10 @@ impl Lane {
     pub async fn call(
         &self,
         entry: &Arc<EndpointEntry>,
+        client: &[u8],
         incoming: Incoming,
     ) -> Result<Answered, Box<Refusal>> {
-        let admitted = self.admit(entry, incoming.class.as_ref(), None, &incoming.client)?;
+        let admitted = self.admit(entry, incoming.class.as_ref(), None, client)?;
         Ok(self.run(entry, admitted, incoming, None).await)
     }
 
@@ -348,12 +352,11 @@ impl Lane {
     }
 
     /// Moves the endpoint to other threads where what the call did asks for it.
-    fn keep_pace(&self, entry: &EndpointEntry, outcome: &Outcome) {
+    fn keep_pace(&self, entry: &EndpointEntry, outcome: &Outcome, now: Moment) {
         let Cost { longest_gap: piece, fuel, .. } = outcome.cost;
         let ended_well = matches!(outcome.result, Ok(_) | Err(Failure::Returned { .. }));
         let held = Held { piece, fuel, ended_well };
-        let (track, now) = (&entry.guard.track, Moment::from_nanos(now_nanos()));
-        if let Some(pace) = track.ran(entry.revision, held, &self.0.node.shared().paces, now) {
+        if let Some(pace) = entry.guard.track.ran(entry.revision, held, &self.0.node.shared().paces, now) {
             Event::EndpointMoved { endpoint: &entry.id, revision: entry.revision, pace: pace.as_str() }
                 .tell();
         }
@@ -365,79 +368,63 @@ impl Lane {
         incoming: Incoming,
         begun: Begun,
     ) -> Result<Outcome, CallFailure> {
-        let Incoming { request, class, request_id, hops, .. } = incoming;
-        let mut unit = self.cold(entry).await?;
-        let (answer, answered) = oneshot::channel();
-        let waiting = Waiting {
-            entry: Arc::clone(entry),
-            unit: None,
-            request,
-            class,
-            request_id,
-            hops,
-            begun,
-            answer,
-            busy: None,
-        };
-        let ticket = self.ticket(waiting);
+        let (unit, _busy) = self.unit(entry).await?;
+        run::run(self, entry, incoming, begun, unit).await.map_err(CallFailure::Refused)
+    }
+
+    /// The unit that a call runs on, from its endpoint's actor, which is made where there is none.
+    async fn unit(&self, entry: &Arc<EndpointEntry>) -> Result<(Arc<Unit>, Busy), CallFailure> {
+        let mut brought = None;
         for _ in 0..ATTEMPTS {
-            match self.post(entry, unit.take(), ticket.number) {
-                Ok(()) => {
-                    return match answered.await {
-                        Ok(outcome) => outcome.map_err(CallFailure::Refused),
-                        Err(_) => Err(CallFailure::Lost),
-                    };
+            match self.post(entry, brought.take()) {
+                Asked::Waits(unit, busy) => {
+                    let unit = unit.await.map_err(|_| CallFailure::Lost)?;
+                    return Ok((unit, busy));
                 }
-                Err(SendError::Full(_)) => return Err(CallFailure::Refused(refusals::no_room(&entry.id))),
-                Err(SendError::Closed(_)) => {
-                    self.failed(entry);
-                    unit = self.cold(entry).await?;
-                }
+                Asked::Cold => brought = Some(self.cold(entry).await?),
+                Asked::Full => return Err(CallFailure::Refused(refusals::no_room(&entry.id))),
+                Asked::Gone => self.failed(entry),
             }
         }
         Err(CallFailure::Lost)
     }
 
-    /// Hands the call to its endpoint's actor, and makes one where there is none.
-    fn post(
-        &self,
-        entry: &Arc<EndpointEntry>,
-        unit: Option<Arc<Unit>>,
-        ticket: u64,
-    ) -> Result<(), SendError<Begin>> {
+    /// Asks the endpoint's actor for its unit, or makes one of a unit that is brought.
+    fn post(&self, entry: &Arc<EndpointEntry>, brought: Option<Arc<Unit>>) -> Asked {
         let mut actors = self.0.actors.borrow_mut();
-        let running = match (actors.get_mut(&entry.id), &unit) {
-            (Some(running), _) => running,
+        let running = match (actors.get_mut(&entry.id), &brought) {
+            (Some(running), Some(_)) => running,
+            (Some(running), None) if running.seq == entry.seq => running,
+            (_, None) => return Asked::Cold,
             (None, Some(unit)) => actors.entry(entry.id.clone()).or_insert_with(|| {
                 let calls = Rc::new(Cell::new(0));
                 let actor =
                     Endpoint::new(self.clone(), Arc::clone(entry), Arc::clone(unit), Rc::clone(&calls));
                 Running { addr: actor.run(), seq: entry.seq, calls }
             }),
-            (None, None) => return Err(SendError::Closed(Begin(ticket))),
         };
-        if let Some(waiting) = self.0.waiting.borrow_mut().get_mut(&ticket) {
-            waiting.busy = Some(Busy::new(&running.calls));
-            waiting.unit = unit;
+        let (unit, waits) = oneshot::channel();
+        let brought = brought.map(|unit| (Arc::clone(entry), unit));
+        match running.addr.try_send(Begin { brought, unit }) {
+            Ok(()) => {
+                running.seq = running.seq.max(entry.seq);
+                Asked::Waits(waits, Busy::new(&running.calls))
+            }
+            Err(SendError::Full(_)) => Asked::Full,
+            Err(SendError::Closed(_)) => Asked::Gone,
         }
-        running.addr.try_send(Begin(ticket))?;
-        running.seq = running.seq.max(entry.seq);
-        Ok(())
     }
 
-    /// The unit, if this thread's actor does not have it already.
-    async fn cold(&self, entry: &Arc<EndpointEntry>) -> Result<Option<Arc<Unit>>, CallFailure> {
-        if self.0.actors.borrow().get(&entry.id).is_some_and(|running| running.seq == entry.seq) {
-            return Ok(None);
-        }
+    /// The unit of an endpoint whose actor does not have it.
+    async fn cold(&self, entry: &Arc<EndpointEntry>) -> Result<Arc<Unit>, CallFailure> {
         let units = &self.0.node.shared().units;
         if let Some(unit) = units.peek(&entry.unit) {
-            return Ok(Some(unit));
+            return Ok(unit);
         }
         let (units, cell) = (Arc::clone(units), Arc::clone(&entry.unit));
         let load = actix_rt::spawn(async move { units.load(&cell).await });
         match tokio::time::timeout(entry.limits.allowance.deadline.max(COLD_WAIT), load).await {
-            Ok(Ok(loaded)) => Ok(Some(loaded?)),
+            Ok(Ok(loaded)) => Ok(loaded?),
             Ok(Err(_)) => Err(CallFailure::Lost),
             Err(_) => Err(CallFailure::Unit {
                 code: "unit.loading",
@@ -455,13 +442,6 @@ impl Lane {
         }
     }
 
-    fn ticket(&self, waiting: Waiting) -> Ticket<'_> {
-        let number = self.0.tickets.get();
-        self.0.tickets.set(number.wrapping_add(1));
-        self.0.waiting.borrow_mut().insert(number, waiting);
-        Ticket { lane: self, number }
-    }
-
     /// The queue that calls begin by on this thread, if they do.
     pub(crate) fn queue(&self) -> Option<&Queue> {
         self.0.queue.as_ref()
@@ -472,11 +452,6 @@ impl Lane {
         if self.0.queue.is_some() {
             self.0.pressure.took(running);
         }
-    }
-
-    /// The call that waits under a number, which now begins or is given up.
-    pub(crate) fn begin(&self, ticket: u64) -> Option<Waiting> {
-        self.0.waiting.borrow_mut().remove(&ticket)
     }
 
     /// Its place on the flight board, where there is one.
@@ -543,10 +518,5 @@ impl Lane {
         if let Some(addr) = addr {
             let _ = addr.send(crate::endpoint::Fail).await;
         }
-    }
-
-    /// How many calls are kept that have not begun.
-    pub(crate) fn kept(&self) -> usize {
-        self.0.waiting.borrow().len()
     }
 }

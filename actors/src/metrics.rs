@@ -4,9 +4,10 @@
 //! one and the rest together.
 //! Not here: names and formats for scrapers, what happens beside calls (`events`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use hdrhistogram::Histogram;
 use quotas::priority::Priority;
 use quotas::scope::{ClassName, EndpointId};
@@ -122,7 +123,8 @@ const LINES_A_SECOND: u32 = 100;
 /// What one lane counted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LaneStats {
-    endpoints: HashMap<EndpointId, EndpointStats>,
+    places: HashMap<EndpointId, usize>,
+    endpoints: Vec<EndpointStats>,
     rest: Option<Box<EndpointStats>>,
 }
 
@@ -168,7 +170,7 @@ impl LaneStats {
 
     /// How long the calls of each endpoint held their threads so far, of those that are counted one by one.
     pub(crate) fn running(&self) -> Vec<(EndpointId, Duration)> {
-        self.endpoints.iter().map(|(endpoint, stats)| (endpoint.clone(), stats.running)).collect()
+        self.endpoints.iter().filter_map(|stats| Some((stats.endpoint.clone()?, stats.running))).collect()
     }
 
     /// Sets how many calls are under way now.
@@ -177,14 +179,22 @@ impl LaneStats {
     }
 
     pub(crate) fn into_all(self) -> Vec<EndpointStats> {
-        self.endpoints.into_values().chain(self.rest.map(|rest| *rest)).collect()
+        self.endpoints.into_iter().chain(self.rest.map(|rest| *rest)).collect()
     }
 
     fn of(&mut self, endpoint: &EndpointId) -> &mut EndpointStats {
-        if self.endpoints.len() >= ENDPOINTS_MAX && !self.endpoints.contains_key(endpoint) {
-            return self.rest.get_or_insert_with(|| Box::new(EndpointStats::new(None)));
-        }
-        self.endpoints.entry(endpoint.clone()).or_insert_with(|| EndpointStats::new(Some(endpoint.clone())))
+        let place = match self.places.get(endpoint) {
+            Some(place) => *place,
+            None if self.endpoints.len() >= ENDPOINTS_MAX => {
+                return self.rest.get_or_insert_with(|| Box::new(EndpointStats::new(None)));
+            }
+            None => {
+                self.places.insert(endpoint.clone(), self.endpoints.len());
+                self.endpoints.push(EndpointStats::new(Some(endpoint.clone())));
+                self.endpoints.len() - 1
+            }
+        };
+        &mut self.endpoints[place]
     }
 }
 

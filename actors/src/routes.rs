@@ -14,8 +14,7 @@ use quotas::guards::EndpointGuard;
 use quotas::limits::EndpointLimits;
 use quotas::scope::{EndpointId, RevisionNumber};
 use runtime::bundle::BundleHash;
-use runtime::host::call::Settings;
-use runtime::host::service::Services;
+use runtime::host::call::EndpointContext;
 use runtime::manifest::{EndpointSpec, Method};
 use runtime::route_pattern::Segment;
 use runtime::unit::Entry;
@@ -48,10 +47,8 @@ pub struct EndpointEntry {
     pub expires_ms: Option<u64>,
     /// What is counted for it; outlives revisions.
     pub guard: Arc<EndpointGuard>,
-    /// The services that it may call.
-    pub services: Services,
-    /// Its own settings.
-    pub settings: Arc<Settings>,
+    /// The services that it may call, its own settings.
+    pub context: Arc<EndpointContext>,
     /// Where its unit is, shared by the endpoints of a revision and by all threads.
     pub unit: Arc<UnitCell>,
     /// The names of its parameters, made once.

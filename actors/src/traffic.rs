@@ -80,7 +80,7 @@ fn is_in(scope: &Scope, home: &Home, entry: &EndpointEntry) -> bool {
         Scope::Script(script) => entry.id.script == *script,
         Scope::Endpoint(endpoint) => entry.id == *endpoint,
         Scope::Revision(revision) => entry.id.script == revision.script && entry.revision == revision.number,
-        Scope::Service(service) => entry.services.contains_key(service),
+        Scope::Service(service) => entry.context.services.contains_key(service),
     }
 }
 

@@ -6,6 +6,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::storage::AuditEntry;
 
 /// Who asks.
@@ -53,6 +55,14 @@ fn next_id() -> String {
 pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The same, as it was at the last tick of the machine, some milliseconds ago at most: for what is told to people, on
+/// the path of every call.
+pub fn about_unix_ms() -> u64 {
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    let [seconds, nanos] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
+    seconds * 1_000 + nanos / 1_000_000
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use std::time::Duration;
 use self::books::Books;
 use crate::budget::{Budget, BudgetKind, Budgets, Exhausted, Spent};
 use crate::concurrency::{Full, Gate, GateKind, Permit, Place};
-use crate::guards::{ClassGuard, Condition, EndpointGuard, NodeGuard, nearly, tightest};
+use crate::guards::{ClassGuard, Condition, EndpointGuard, NodeGuard, tightest};
 use crate::pressure::level::Shedding;
 use crate::priority::{Priority, Score};
 use crate::quarantine::Quarantine;
@@ -192,15 +192,16 @@ fn enter<'a>(ask: &Ask<'a>, books: &mut Books<'a>) -> Result<Permit, Box<Refusal
 /// Charges what a call used, when it has ended, to the budgets of its class, endpoint and team. `nearly` is told of
 /// each whose soft limit was reached by it.
 pub fn settle(
-    ask: &Ask<'_>,
+    (node, endpoint, class): (&NodeGuard, &EndpointGuard, Option<&ClassName>),
     spent: &Spent,
     was_observed: bool,
     now: Moment,
     mut nearly: impl FnMut(Rule, &Scope),
 ) {
-    for Purse { holder, budgets } in ask.purses(ask.class_guard()) {
-        budgets
-            .charge(spent, was_observed, now, |kind| nearly(Rule::Budget(kind, holder), &ask.scope(holder)));
+    let guard = class.and_then(|class| node.class(class));
+    for Purse { holder, budgets } in purses(endpoint, guard) {
+        let nearly = |kind| nearly(Rule::Budget(kind, holder), &scope(endpoint, class, holder));
+        budgets.charge(spent, was_observed, now, nearly);
     }
 }
 
@@ -220,9 +221,7 @@ impl<'a> Ask<'a> {
     pub fn rate_policy(&self, permit: &Permit, now: Moment) -> Option<RatePolicy> {
         let class = self.class_guard();
         let rates = self.rates(class);
-        let rates = rates
-            .asked()
-            .filter_map(|rate| nearly(rate.bucket.policy(rate.holder.as_str(), now), rate.bucket.quota()));
+        let rates = rates.asked().filter_map(|rate| rate.bucket.warning(rate.holder.as_str(), now));
         let purses = permit.is_nearly_used().then(|| self.purses(class));
         let budgets = purses.into_iter().flatten().flat_map(|purse| {
             purse.budgets.iter().filter_map(move |(kind, budget)| {
@@ -260,15 +259,8 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Whose budgets bound this call, in the order in which they are asked.
     fn purses(&self, class: Option<&'a ClassGuard>) -> impl DoubleEndedIterator<Item = Purse<'a>> + use<'a> {
-        let purse = |holder, budgets| Purse { holder, budgets };
-        let class = class.map(|guard| purse(Holder::Class, &guard.budgets));
-        let rest = [
-            purse(Holder::Endpoint, &self.endpoint.budgets),
-            purse(Holder::Team, &self.endpoint.team.budgets),
-        ];
-        class.into_iter().chain(rest)
+        purses(self.endpoint, class)
     }
 
     fn gates(&self) -> [(GateKind, &'a Gate); 3] {
@@ -279,16 +271,30 @@ impl<'a> Ask<'a> {
         ]
     }
 
-    /// What a holder's rules are about. A client's rate holds on the whole node, and clients have no scope of
-    /// their own.
     fn scope(&self, holder: Holder) -> Scope {
-        match (holder, self.class) {
-            (Holder::Class, Some(class)) => Scope::Class(class.clone()),
-            (Holder::Endpoint, _) => Scope::Endpoint(self.endpoint.id.clone()),
-            (Holder::Team, _) => Scope::Team(self.endpoint.team.name.clone()),
-            (Holder::Client | Holder::Class | Holder::Node, _) => Scope::All,
-        }
+        scope(self.endpoint, self.class, holder)
     }
+}
+
+/// What a holder's rules are about. A client's rate holds on the whole node, and clients have no scope of their own.
+fn scope(endpoint: &EndpointGuard, class: Option<&ClassName>, holder: Holder) -> Scope {
+    match (holder, class) {
+        (Holder::Class, Some(class)) => Scope::Class(class.clone()),
+        (Holder::Endpoint, _) => Scope::Endpoint(endpoint.id.clone()),
+        (Holder::Team, _) => Scope::Team(endpoint.team.name.clone()),
+        (Holder::Client | Holder::Class | Holder::Node, _) => Scope::All,
+    }
+}
+
+/// Whose budgets bound the calls of an endpoint, in the order in which they are asked.
+fn purses<'a>(
+    endpoint: &'a EndpointGuard,
+    class: Option<&'a ClassGuard>,
+) -> impl DoubleEndedIterator<Item = Purse<'a>> + use<'a> {
+    let purse = |holder, budgets| Purse { holder, budgets };
+    let class = class.map(|guard| purse(Holder::Class, &guard.budgets));
+    let rest = [purse(Holder::Endpoint, &endpoint.budgets), purse(Holder::Team, &endpoint.team.budgets)];
+    class.into_iter().chain(rest)
 }
 
 /// The budgets of one holder.

@@ -123,9 +123,7 @@ impl EndpointGuard {
     /// The tighter of the endpoint's and the team's rates, when at least 80 % of it is used.
     pub fn rate_policy(&self, now: Moment) -> Option<RatePolicy> {
         let rates = [("endpoint", self.limiter.bucket()), ("team", self.team.limiter.bucket())];
-        tightest(
-            rates.into_iter().filter_map(|(name, bucket)| nearly(bucket.policy(name, now), bucket.quota())),
-        )
+        tightest(rates.into_iter().filter_map(|(name, bucket)| bucket.warning(name, now)))
     }
 }
 
@@ -226,12 +224,6 @@ impl NodeGuard {
             (known != Condition::Draining as u8).then_some(condition as u8)
         });
     }
-}
-
-/// A rate's state, when at least 80 % of it is used.
-pub(crate) fn nearly(policy: RatePolicy, quota: Quota) -> Option<(RatePolicy, u64)> {
-    let burst = u64::from(quota.burst.get());
-    (policy.remaining * 5 <= burst).then_some((policy, burst))
 }
 
 /// Of several states, each with its whole, the one of which the least part is left.

@@ -155,6 +155,9 @@ impl Hold {
 
     /// Gives a part back.
     pub fn shrink(&self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
         // Nobody gives back more than they took: what is kept of it here cannot fall below nothing.
         let taken = self
             .bytes
@@ -167,9 +170,14 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let bytes = *self.bytes.get_mut();
-        self.team.give_back(bytes);
-        self.node.give_back(bytes);
+        match *self.bytes.get_mut() {
+            // The ledgers are shared by all threads: who holds nothing leaves them alone.
+            0 => {}
+            bytes => {
+                self.team.give_back(bytes);
+                self.node.give_back(bytes);
+            }
+        }
     }
 }
 

@@ -52,11 +52,12 @@ pub struct Quota {
 impl Quota {
     /// T: the time after which one more call is allowed.
     pub fn interval(self) -> Duration {
-        self.governor().replenish_interval()
+        Duration::from_nanos(self.interval_nanos())
     }
 
-    fn governor(self) -> governor::Quota {
-        governor::Quota::per_second(self.rate.non_zero()).allow_burst(self.burst)
+    /// T in nanoseconds, as governor's own quota has it, without its division of long numbers.
+    fn interval_nanos(self) -> u64 {
+        1_000_000_000 / u64::from(self.rate.get())
     }
 }
 
@@ -165,7 +166,14 @@ impl<'a> Bucket<'a> {
 
     /// The time until the whole burst is left again, if nobody calls.
     pub fn reset_after(&self, now: Moment) -> Duration {
-        gcra::owed(self.state, now)
+        Duration::from_nanos(gcra::owed(self.state, now))
+    }
+
+    /// Its state under this name, with its burst, when at least 80 % of that is used.
+    pub(crate) fn warning(&self, name: &'static str, now: Moment) -> Option<(RatePolicy, u64)> {
+        let quota = self.quota.load();
+        gcra::is_nearly_used(self.state, quota, now)
+            .then(|| (self.policy(name, now), u64::from(quota.burst.get())))
     }
 
     /// What to tell a client about this bucket.

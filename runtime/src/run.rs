@@ -104,7 +104,8 @@ pub struct Call {
     waiting: waiting::Place,
 }
 
-/// Starts a call. Nothing runs before it is polled; its deadline counts from now.
+/// Starts a call. Nothing runs before it is polled; its deadline counts from `since`, a time on the clock of
+/// [`now_nanos`].
 ///
 /// `killed` is asked, after every change of the switches, whether the call may go on.
 pub fn call(
@@ -112,11 +113,11 @@ pub fn call(
     entry: Entry,
     request: Request,
     allowance: Allowance,
+    since: u64,
     context: CallContext,
     killed: Option<IsKilled>,
 ) -> Call {
-    let started = now_nanos();
-    let deadline = started.saturating_add(u64::try_from(allowance.deadline.as_nanos()).unwrap_or(u64::MAX));
+    let deadline = since.saturating_add(u64::try_from(allowance.deadline.as_nanos()).unwrap_or(u64::MAX));
     let vm = Vm::new(Engine::get().runtime.clone(), unit.code().clone());
     let script: ScriptFuture = Box::pin(run(vm, entry, request));
     let memory = usize::try_from(allowance.memory.get()).unwrap_or(usize::MAX);
@@ -128,7 +129,7 @@ pub fn call(
         context: Rc::new(context),
         meter: Meter::new(allowance.fuel, deadline, killed),
         allowance,
-        started,
+        started: since,
         running: 0,
         sleep: None,
         waiting: waiting::Place::default(),
@@ -354,6 +355,9 @@ impl Future for Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.drop_script(now_nanos());
+        // One that has ended has nothing left that could run.
+        if !matches!(self.script, Script::Gone) {
+            self.drop_script(now_nanos());
+        }
     }
 }

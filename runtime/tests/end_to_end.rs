@@ -13,8 +13,8 @@ use runtime::bundle::{Bundle, BundlePath};
 use runtime::codec::{SigningKeys, open, seal};
 use runtime::compile::{STACK, compile};
 use runtime::error::Failure;
-use runtime::fuel::Stop;
-use runtime::host::call::CallContext;
+use runtime::fuel::{Stop, now_nanos};
+use runtime::host::call::{CallContext, EndpointContext};
 use runtime::host::request::{Head, Request};
 use runtime::run::{Outcome, call};
 use runtime::unit::{Entry, Unit};
@@ -59,22 +59,9 @@ fn unit(main: &str) -> Arc<Unit> {
 }
 
 fn context(unit: &Unit, allowance: &Allowance) -> CallContext {
-    CallContext {
-        shapes: unit.shapes().clone(),
-        team: "tv".parse().unwrap(),
-        services: Arc::default(),
-        settings: Arc::default(),
-        request_id: "r".into(),
-        hops: 0,
-        response_max: usize::try_from(allowance.response.get()).unwrap(),
-        host_calls_max: allowance.host_calls,
-        host_bytes_max: allowance.host_bytes.get(),
-        memory: Arc::new(Hold::unbounded()),
-        log: Default::default(),
-        log_dropped: Default::default(),
-        host_calls: Default::default(),
-        host_bytes: Default::default(),
-    }
+    let (team, memory) = ("tv".parse().unwrap(), Arc::new(Hold::unbounded()));
+    let endpoint = EndpointContext { team, services: Arc::default(), settings: Arc::default() };
+    CallContext::new(&Arc::new(endpoint), unit, allowance, ("r".into(), 0), memory)
 }
 
 fn run_with(main: &'static str, query: &'static str, allowance: Allowance) -> Outcome {
@@ -84,7 +71,15 @@ fn run_with(main: &'static str, query: &'static str, allowance: Allowance) -> Ou
             Request::new(Rc::new(Get(query)), Vec::new(), None, Bytes::from_static(b"{\"a\":[1,2]}"));
         let context = context(&unit, &allowance);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(call(unit, Entry::new("main", "main"), request, allowance, context, None))
+        runtime.block_on(call(
+            unit,
+            Entry::new("main", "main"),
+            request,
+            allowance,
+            now_nanos(),
+            context,
+            None,
+        ))
     })
 }
 
@@ -231,7 +226,7 @@ fn whatever_a_call_does_others_on_its_thread_go_on() {
             let start = |unit: &Arc<Unit>| {
                 let request = Request::new(Rc::new(Get("")), Vec::new(), None, Bytes::from_static(b"{}"));
                 let context = context(unit, &allowance);
-                call(unit.clone(), Entry::new("main", "main"), request, allowance, context, None)
+                call(unit.clone(), Entry::new("main", "main"), request, allowance, now_nanos(), context, None)
             };
             let (spun, quick_ones) = tokio::task::LocalSet::new().block_on(&runtime, async {
                 let spinning = tokio::task::spawn_local(start(&spin));
@@ -264,7 +259,7 @@ fn a_call_that_is_dropped_in_the_middle_leaves_nothing_behind() {
         let start = |unit: &Arc<Unit>| {
             let request = Request::new(Rc::new(Get("")), Vec::new(), None, Bytes::from_static(b"{}"));
             let context = context(unit, &allowance());
-            call(unit.clone(), Entry::new("main", "main"), request, allowance(), context, None)
+            call(unit.clone(), Entry::new("main", "main"), request, allowance(), now_nanos(), context, None)
         };
         for _ in 0..20 {
             runtime.block_on(async {
@@ -301,7 +296,7 @@ fn calls_that_are_set_aside_find_their_own_unit_again() {
             let unit = unit(source);
             let request = Request::new(Rc::new(Get("")), Vec::new(), None, Bytes::new());
             let context = context(&unit, &allowance);
-            call(unit, Entry::new("main", "main"), request, allowance, context, None)
+            call(unit, Entry::new("main", "main"), request, allowance, now_nanos(), context, None)
         });
         let outcomes = runtime.block_on(futures_util::future::join_all(calls));
         for (place, outcome) in places.into_iter().zip(outcomes) {

@@ -9,7 +9,7 @@ use quotas::limits::EndpointLimits;
 use quotas::scope::{EndpointId, Scope, ScriptId, TeamName};
 use quotas::units::Moment;
 use runtime::fuel::now_nanos;
-use runtime::host::call::{Setting, Settings};
+use runtime::host::call::{EndpointContext, Setting, Settings};
 use runtime::manifest::{ConfigValue, EndpointSpec};
 use runtime::unit::Entry;
 
@@ -173,6 +173,11 @@ impl Controller {
             .iter()
             .filter_map(|name| self.shared.services.get(name).map(|known| (name.clone(), Arc::clone(known))))
             .collect();
+        let context = EndpointContext {
+            team: id.team().clone(),
+            services: Arc::new(services),
+            settings: Arc::new(settings(spec)),
+        };
         Ok(EndpointEntry {
             label: Label::of(&id, active.revision.number),
             id,
@@ -183,8 +188,7 @@ impl Controller {
             limits,
             expires_ms,
             guard,
-            services: Arc::new(services),
-            settings: Arc::new(settings(spec)),
+            context: Arc::new(context),
             unit: Arc::clone(&active.cell),
             parameters: spec.path.parameters().map(Arc::from).collect(),
             spec: spec.clone(),

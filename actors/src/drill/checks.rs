@@ -111,7 +111,6 @@ impl Drill {
         let incoming = Incoming {
             request: Request::new(Rc::new(Get(path)), Vec::new(), None, Bytes::new()),
             class: None,
-            client: Box::default(),
             request_id: "drill".into(),
             hops: 0,
         };

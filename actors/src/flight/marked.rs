@@ -35,13 +35,19 @@ impl<C: Future + Unpin> Future for Marked<C> {
         let this = self.get_mut();
         let Some(call) = &mut this.call else { return Poll::Pending };
         let _marking = this.slot.as_ref().map(|slot| slot.mark(&this.entry.label));
-        Pin::new(call).poll(task)
+        let polled = Pin::new(call).poll(task);
+        if polled.is_ready() {
+            this.call = None;
+        }
+        polled
     }
 }
 
 impl<C> Drop for Marked<C> {
     fn drop(&mut self) {
-        let _marking = self.slot.as_ref().map(|slot| slot.mark(&self.entry.label));
-        self.call.take();
+        if let Some(call) = self.call.take() {
+            let _marking = self.slot.as_ref().map(|slot| slot.mark(&self.entry.label));
+            drop(call);
+        }
     }
 }

@@ -9,6 +9,7 @@ use quotas::concurrency::Permit;
 use quotas::memory::Hold;
 use quotas::refusal::{RatePolicy, Refusal};
 use quotas::scope::{ClassName, RevisionNumber};
+use quotas::units::Moment;
 use runtime::error::Failure;
 use runtime::host::request::Request;
 use runtime::host::response::Response;
@@ -22,6 +23,8 @@ use crate::units::UnitFailure;
 #[must_use = "an admitted call that is dropped gives its place back"]
 pub struct Admitted {
     pub(super) permit: Permit,
+    /// When it was let in.
+    pub(super) at: Moment,
     pub(super) memory: Arc<Hold>,
     pub(super) warning: Option<RatePolicy>,
 }
@@ -52,8 +55,6 @@ pub struct Incoming {
     pub request: Request,
     /// The device's class.
     pub class: Option<ClassName>,
-    /// What tells the client from others.
-    pub client: Box<[u8]>,
     /// The request's id.
     pub request_id: Arc<str>,
     /// How many callboards it came through.

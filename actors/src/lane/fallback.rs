@@ -12,8 +12,9 @@ use std::time::Duration;
 use quotas::limits::Allowance;
 use quotas::memory::Hold;
 use quotas::scope::RevisionNumber;
-use quotas::units::{Bytes, Fuel};
-use runtime::host::call::CallContext;
+use quotas::units::{Bytes, Fuel, Moment};
+use runtime::fuel::now_nanos;
+use runtime::host::call::{CallContext, EndpointContext};
 use runtime::host::request::Request;
 use runtime::host::response::Response;
 use runtime::run;
@@ -119,26 +120,17 @@ impl Lane {
             fuel: Fuel::new(fuel),
             memory: limits.memory.min(MEMORY),
             deadline: limits.deadline.min(TIME),
+            host_calls: 0,
+            host_bytes: Bytes::new(0),
             ..*limits
         };
-        let context = CallContext {
-            shapes: Arc::clone(unit.shapes()),
-            team: entry.id.team().clone(),
-            services: Arc::default(),
-            settings: Arc::clone(&entry.settings),
-            request_id: "fallback".into(),
-            hops: 0,
-            response_max: usize::try_from(allowance.response.get()).unwrap_or(usize::MAX),
-            host_calls_max: 0,
-            host_bytes_max: 0,
-            memory: Arc::new(Hold::new(&entry.guard.team.memory, &shared.node.memory)),
-            log: Default::default(),
-            log_dropped: Default::default(),
-            host_calls: Default::default(),
-            host_bytes: Default::default(),
-        };
-        let outcome = run::call(unit, fallback, request, allowance, context, None).await;
-        self.settle(entry, None, &outcome.cost, 0, false);
+        // It calls no services.
+        let (team, settings) = (entry.id.team().clone(), Arc::clone(&entry.context.settings));
+        let endpoint = Arc::new(EndpointContext { team, services: Arc::default(), settings });
+        let memory = Arc::new(Hold::new(&entry.guard.team.memory, &shared.node.memory));
+        let context = CallContext::new(&endpoint, &unit, &allowance, ("fallback".into(), 0), memory);
+        let outcome = run::call(unit, fallback, request, allowance, now_nanos(), context, None).await;
+        self.settle(entry, None, &outcome.cost, 0, false, Moment::from_nanos(now_nanos()));
         let response = outcome.result.ok()?;
         Some(Fallen { response, source: Source::Script, revision: entry.revision })
     }

@@ -67,7 +67,6 @@ struct Cross {
     entry: Arc<EndpointEntry>,
     parcel: Parcel,
     class: Option<ClassName>,
-    client: Box<[u8]>,
     request_id: Arc<str>,
     hops: u32,
     begun: Begun,
@@ -147,10 +146,10 @@ impl SlowLane {
         begun.coming = (self.kind == Kind::Queue).then(|| Coming::new(&self.pressure));
         let _counted = Counted::new(&self.calls);
         let (answer, answered) = oneshot::channel();
-        let Incoming { request, class, client, request_id, hops } = incoming;
+        let Incoming { request, class, request_id, hops } = incoming;
         let (entry, parcel) = (Arc::clone(entry), request.pack());
         let id = entry.id.clone();
-        let cross = Cross { entry, parcel, class, client, request_id, hops, begun, answer };
+        let cross = Cross { entry, parcel, class, request_id, hops, begun, answer };
         if self.addr.try_send(cross).is_err() {
             return Err(CallFailure::Refused(refusals::no_room(&id)));
         }
@@ -187,8 +186,8 @@ impl Handler<Cross> for SlowThread {
     fn handle(&mut self, cross: Cross, _: &mut Self::Context) -> Self::Result {
         let lane = self.lane.clone();
         Box::pin(async move {
-            let Cross { entry, parcel, class, client, request_id, hops, begun, mut answer } = cross;
-            let incoming = Incoming { request: parcel.open(), class, client, request_id, hops };
+            let Cross { entry, parcel, class, request_id, hops, begun, mut answer } = cross;
+            let incoming = Incoming { request: parcel.open(), class, request_id, hops };
             let outcome = tokio::select! {
                 biased;
                 outcome = lane.attempt(&entry, incoming, begun) => outcome,

@@ -4,8 +4,8 @@
 //! a literal comes before a parameter and a parameter before a tail.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
+use foldhash::{HashMap, HashMapExt};
 use runtime::manifest::Method;
 use runtime::route_pattern::Segment;
 

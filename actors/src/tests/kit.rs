@@ -162,18 +162,17 @@ pub(super) async fn get(lane: &Lane, path: &str) -> Result<String, &'static str>
         other => panic!("{other:?}"),
     };
     drop(routes);
-    let incoming = incoming(path, params, &client);
-    let answered = lane.call(&entry, incoming).await.map_err(|refusal| refusal.code.as_str())?;
+    let incoming = incoming(path, params);
+    let answered = lane.call(&entry, &client, incoming).await.map_err(|refusal| refusal.code.as_str())?;
     let response = answered.result.map_err(|failure| failure.code())?;
     Ok(String::from_utf8(response.body.to_vec()).unwrap())
 }
 
 /// What a call of a path brings.
-pub(super) fn incoming(path: &str, params: Params, client: &[u8]) -> Incoming {
+pub(super) fn incoming(path: &str, params: Params) -> Incoming {
     Incoming {
         request: Request::new(Rc::new(Get(path.to_owned())), params, None, Bytes::new()),
         class: None,
-        client: client.into(),
         request_id: "r1".into(),
         hops: 0,
     }

@@ -72,7 +72,7 @@ fn a_call_that_was_let_in_before_a_kill_does_not_begin_after_it() {
         let entry = routes.endpoint(&endpoint("tv/home/hello")).unwrap();
         let admitted = lane.admit(entry, None, None, b"c").unwrap();
         off(&node, "all").await.unwrap();
-        let answered = lane.run(entry, admitted, incoming("/hello", Vec::new(), b"c"), None).await;
+        let answered = lane.run(entry, admitted, incoming("/hello", Vec::new()), None).await;
         assert_eq!(answered.result.unwrap_err().code(), "switch.off");
         assert_eq!(node.shared().node.gate.in_flight(), 1);
         drop(answered.kept);

@@ -125,7 +125,9 @@ impl World {
             while let Some(ended) = running.first_entry().filter(|ended| ended.key().0 <= now) {
                 let ((at, _), (permit, arrival)) = ended.remove_entry();
                 let was_observed = permit.observed().is_some();
-                settle(&self.ask(arrival), &arrival.spends, was_observed, Moment::from_nanos(at), |_, _| {});
+                let ask = self.ask(arrival);
+                let whose = (ask.node, ask.endpoint, ask.class);
+                settle(whose, &arrival.spends, was_observed, Moment::from_nanos(at), |_, _| {});
             }
             said.push(match admit(&self.ask(arrival), Moment::from_nanos(now), 1) {
                 Verdict::Admitted(permit) => {

@@ -9,9 +9,10 @@
 //! is the same for everybody who was active of late; what they used is forgotten by half in about half a second,
 //! so that who was greedy a moment ago is not held to it for long.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
+
+use foldhash::HashMap;
 
 use super::INTERVAL;
 use crate::units::Moment;
@@ -36,7 +37,7 @@ pub struct Shares<K> {
 
 impl<K> Default for Shares<K> {
     fn default() -> Self {
-        Self { used: HashMap::new(), sum: 0.0, next: Moment::default() }
+        Self { used: HashMap::default(), sum: 0.0, next: Moment::default() }
     }
 }
 

@@ -83,7 +83,7 @@ fn unpack(packed: u64) -> Quota {
 
 /// T in nanoseconds. A rate is at most one call a nanosecond, so this is at least one.
 fn interval(quota: Quota) -> u64 {
-    u64::try_from(quota.interval().as_nanos()).expect("at most a second")
+    quota.interval_nanos()
 }
 
 /// The TAT after one more call, or how long that call has to wait.
@@ -134,14 +134,22 @@ pub(super) fn charge_paused(
     }
 }
 
-/// The time until nothing is owed any more: TAT − now.
-pub(super) fn owed(state: &InMemoryState, now: Moment) -> Duration {
-    peek(state).map_or(Duration::ZERO, |tat| Moment::from_nanos(tat.as_u64()).since(now))
+/// The nanoseconds until nothing is owed any more: TAT − now.
+pub(super) fn owed(state: &InMemoryState, now: Moment) -> u64 {
+    peek(state).map_or(0, |tat| tat.as_u64().saturating_sub(now.nanos()))
 }
 
 pub(super) fn remaining(state: &InMemoryState, quota: Quota, now: Moment) -> u32 {
-    let used = owed(state, now).as_nanos().div_ceil(u128::from(interval(quota)));
+    let used = owed(state, now).div_ceil(interval(quota));
     quota.burst.get().saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
+}
+
+/// Whether at most a fifth of the burst is left, without a division.
+pub(super) fn is_nearly_used(state: &InMemoryState, quota: Quota, now: Moment) -> bool {
+    // Used is what is owed in whole calls, rounded up: at least n are when more than n − 1 are owed.
+    let burst = quota.burst.get();
+    let most = u64::from(burst - burst / 5) - 1;
+    owed(state, now) > most.saturating_mul(interval(quota))
 }
 
 /// Uses up the whole burst but one call.

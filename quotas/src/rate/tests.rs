@@ -32,8 +32,20 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn governors(quota: Quota) -> governor::Quota {
+    governor::Quota::per_second(quota.rate.non_zero()).allow_burst(quota.burst)
+}
+
 fn interval_nanos(quota: Quota) -> u64 {
     u64::try_from(quota.interval().as_nanos()).unwrap()
+}
+
+#[test]
+fn the_interval_is_governors() {
+    for rate in (1..2_000).chain([9_999, 65_537, 1_000_003, 999_999_999, PerSecond::MAX]) {
+        let quota = Quota { rate: PerSecond::new(rate).unwrap(), burst: 3.try_into().unwrap() };
+        assert_eq!(quota.interval(), governors(quota).replenish_interval(), "{rate}");
+    }
 }
 
 proptest! {
@@ -154,7 +166,7 @@ proptest! {
     ) {
         let limiter = Limiter::new(quota);
         let clock = governor::clock::FakeRelativeClock::default();
-        let governors = governor::RateLimiter::direct_with_clock(quota.governor(), clock.clone());
+        let governors = governor::RateLimiter::direct_with_clock(governors(quota), clock.clone());
         let mut now = Moment::from_nanos(0);
         for gap in gaps {
             now = now + Duration::from_nanos(gap);

@@ -52,7 +52,7 @@ pub(super) fn config() -> Result<Module, ContextError> {
     let mut module = Module::with_crate_item("callboard", ["config"])?;
     module
         .function("get", |name: Ref<str>| -> VmResult<Value> {
-            let setting = vm_try!(call::with_current(|call| call.settings.get(&*name).cloned()));
+            let setting = vm_try!(call::with_current(|call| call.endpoint.settings.get(&*name).cloned()));
             match setting {
                 Some(Setting::Text(text)) => super::request::maybe(Some(&text)),
                 Some(Setting::Integer(number)) => VmResult::Ok(Value::from(number)),

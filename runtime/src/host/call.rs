@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quotas::limits::Allowance;
 use quotas::memory::Hold;
 use quotas::scope::TeamName;
 use rune::runtime::VmError;
@@ -16,6 +17,7 @@ use rune::runtime::VmError;
 use super::json_build::Shapes;
 use super::service::Services;
 use crate::fuel::{self, Stop};
+use crate::unit::Unit;
 
 /// A value of an endpoint's own configuration, from its manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,16 +60,23 @@ pub const LOG_LINE: usize = 8 * 1024;
 /// The most lines that a call may log; the rest is counted.
 pub const LOG_LINES: usize = 32;
 
+/// What belongs to an endpoint, and is the same for all its calls.
+#[derive(Debug)]
+pub struct EndpointContext {
+    /// Whose it is.
+    pub team: TeamName,
+    /// The services that it may call.
+    pub services: Services,
+    /// Its configuration.
+    pub settings: Arc<Settings>,
+}
+
 /// What belongs to one call besides its meter.
 pub struct CallContext {
     /// The unit's `json!` shapes.
     pub shapes: Arc<Shapes>,
-    /// Whose endpoint it is.
-    pub team: TeamName,
-    /// The services that the endpoint may call.
-    pub services: Services,
-    /// The endpoint's configuration.
-    pub settings: Arc<Settings>,
+    /// The endpoint that is called.
+    pub endpoint: Arc<EndpointContext>,
     /// The request's id, sent on to services.
     pub request_id: Arc<str>,
     /// How many callboards this request has come through already.
@@ -95,6 +104,30 @@ thread_local! {
 }
 
 impl CallContext {
+    /// The context of a call of this endpoint that has begun.
+    pub fn new(
+        endpoint: &Arc<EndpointContext>,
+        unit: &Unit,
+        allowance: &Allowance,
+        (request_id, hops): (Arc<str>, u32),
+        memory: Arc<Hold>,
+    ) -> Self {
+        Self {
+            shapes: Arc::clone(unit.shapes()),
+            endpoint: Arc::clone(endpoint),
+            request_id,
+            hops,
+            response_max: usize::try_from(allowance.response.get()).unwrap_or(usize::MAX),
+            host_calls_max: allowance.host_calls,
+            host_bytes_max: allowance.host_bytes.get(),
+            memory,
+            log: RefCell::default(),
+            log_dropped: Cell::default(),
+            host_calls: Cell::default(),
+            host_bytes: Cell::default(),
+        }
+    }
+
     /// Runs `f` with this call as the thread's current one.
     pub fn enter<T>(self: &Rc<Self>, f: impl FnOnce() -> T) -> T {
         struct Leave;

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use http::HeaderMap;
 use quotas::concurrency::{Full, Gate, Place};
 use quotas::scope::{ServiceName, TeamName};
 use quotas::switches::Armed;
@@ -121,7 +122,8 @@ pub type Services = Arc<BTreeMap<ServiceName, Arc<Service>>>;
 #[rune(item = ::callboard::service)]
 pub struct Answer {
     status: u16,
-    headers: Vec<(String, String)>,
+    /// At most a hundred: hyper refuses an answer with more.
+    headers: HeaderMap,
     body: Bytes,
 }
 
@@ -189,8 +191,7 @@ impl Answer {
     /// A header; its name in any case; `()` when there is none.
     #[rune::function(keep)]
     fn header(&self, name: Ref<str>) -> VmResult<Value> {
-        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name));
-        maybe(found.map(|(_, value)| value.as_str()))
+        maybe(self.headers.get(&*name).and_then(|value| value.to_str().ok()))
     }
 
     /// The body as text, or an error when it is no UTF-8.
@@ -242,15 +243,15 @@ async fn send(service: Ref<str>, outgoing: VmResult<Outgoing>) -> Answered {
 }
 
 fn find(call: &Rc<CallContext>, name: &str) -> VmResult<Arc<Service>> {
-    match call.services.iter().find(|(known, _)| known.as_str() == name) {
+    match call.endpoint.services.iter().find(|(known, _)| known.as_str() == name) {
         Some((_, service)) => VmResult::Ok(service.clone()),
         None => VmResult::panic(format!(
             "there is no service {name:?} for this endpoint: its manifest has to list it, and the operator to \
              configure it; there is {}",
-            if call.services.is_empty() {
+            if call.endpoint.services.is_empty() {
                 "none so far".to_owned()
             } else {
-                call.services.keys().map(ServiceName::as_str).collect::<Vec<_>>().join(", ")
+                call.endpoint.services.keys().map(ServiceName::as_str).collect::<Vec<_>>().join(", ")
             }
         )),
     }

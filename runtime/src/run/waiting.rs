@@ -3,45 +3,41 @@
 use std::cell::RefCell;
 use std::task::Waker;
 
+use slab::Slab;
+
 thread_local! {
-    static WAITING: RefCell<Vec<Option<Waker>>> = const { RefCell::new(Vec::new()) };
+    static WAITING: RefCell<Slab<Waker>> = const { RefCell::new(Slab::new()) };
 }
 
-/// Wakes every call of this thread that waits; each asks again whether it may go on.
+/// Wakes all calls of this thread that wait for something: they look at the switches before they go on.
 pub fn wake_waiting() {
-    let wakers: Vec<Waker> = WAITING.with(|waiting| waiting.borrow().iter().flatten().cloned().collect());
+    // Whoever is woken may touch the list.
+    let wakers: Vec<Waker> =
+        WAITING.with(|waiting| waiting.borrow().iter().map(|(_, waker)| waker.clone()).collect());
     wakers.iter().for_each(Waker::wake_by_ref);
 }
 
-/// A call's place among those that wait.
+/// A call's place among those that wait, kept for all its waits.
 #[derive(Default)]
 pub(super) struct Place(Option<usize>);
 
 impl Place {
+    /// It waits, and is woken by this.
     pub(super) fn enter(&mut self, waker: &Waker) {
         WAITING.with(|waiting| {
             let mut waiting = waiting.borrow_mut();
-            let place = *self.0.get_or_insert_with(|| {
-                waiting.iter().position(Option::is_none).unwrap_or_else(|| {
-                    waiting.push(None);
-                    waiting.len() - 1
-                })
-            });
-            match &mut waiting[place] {
-                Some(known) => known.clone_from(waker),
-                empty => *empty = Some(waker.clone()),
+            match self.0 {
+                Some(place) => waiting[place].clone_from(waker),
+                None => self.0 = Some(waiting.insert(waker.clone())),
             }
         });
     }
 
+    /// It does not wait any more.
     pub(super) fn leave(&mut self) {
         if let Some(place) = self.0.take() {
             // A thread that ends has dropped its list already; then nobody is left to be woken.
-            let _ = WAITING.try_with(|waiting| {
-                if let Some(slot) = waiting.borrow_mut().get_mut(place) {
-                    *slot = None;
-                }
-            });
+            let _ = WAITING.try_with(|waiting| waiting.borrow_mut().try_remove(place));
         }
     }
 }

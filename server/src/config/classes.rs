@@ -1,5 +1,6 @@
 //! `[class.NAME]`: classes of devices, by what they send.
 
+use actix_web::http::header::{HeaderName, USER_AGENT};
 use quotas::rate::Quota;
 use quotas::scope::ClassName;
 
@@ -12,8 +13,8 @@ use super::settings::Settings;
 pub struct ClassConfig {
     /// Its name.
     pub name: ClassName,
-    /// A header in small letters and the value that it has to have.
-    pub header: Option<(String, String)>,
+    /// A header and the value that it has to have.
+    pub header: Option<(HeaderName, String)>,
     /// A text that has to stand in the user agent.
     pub user_agent: Option<String>,
     /// The calls of all its devices.
@@ -22,13 +23,13 @@ pub struct ClassConfig {
 
 impl ClassConfig {
     /// Whether a call is of this class, by a look at its headers. What both conditions name has to hold.
-    pub fn matches<'a>(&self, header: impl Fn(&str) -> Option<&'a str>) -> bool {
+    pub fn matches<'a>(&self, header: impl Fn(&HeaderName) -> Option<&'a str>) -> bool {
         let by_header =
             self.header.as_ref().is_none_or(|(name, wanted)| header(name) == Some(wanted.as_str()));
         let by_agent = self
             .user_agent
             .as_ref()
-            .is_none_or(|wanted| header("user-agent").is_some_and(|agent| agent.contains(wanted.as_str())));
+            .is_none_or(|wanted| header(&USER_AGENT).is_some_and(|agent| agent.contains(wanted.as_str())));
         by_header && by_agent
     }
 }
@@ -68,12 +69,13 @@ fn class(settings: &Settings, name: &str) -> Result<ClassConfig, Fault> {
     })
 }
 
-/// `Name: value`, the name in small letters.
-fn header(text: &str) -> Option<(String, String)> {
+/// `Name: value`.
+fn header(text: &str) -> Option<(HeaderName, String)> {
     let (name, value) = text.split_once(':')?;
-    let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
+    let (name, value) = (name.trim(), value.trim());
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (!name.is_empty() && !value.is_empty() && name.bytes().all(plain)).then(|| (name, value.to_owned()))
+    let name = HeaderName::try_from(name).ok().filter(|_| name.bytes().all(plain))?;
+    (!value.is_empty()).then(|| (name, value.to_owned()))
 }
 
 #[cfg(test)]
@@ -89,7 +91,8 @@ mod tests {
                 user_agent: agent.map(str::to_owned),
                 quota: Quota { rate: "1/s".parse().unwrap(), burst: 1.try_into().unwrap() },
             };
-            let lookup = |name: &str| sent.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+            let lookup =
+                |name: &HeaderName| sent.iter().find(|(known, _)| name == known).map(|(_, value)| *value);
             assert_eq!(class.matches(lookup), matches, "{class:?} {sent:?}");
         }
         let tizen = ("user-agent", "Mozilla Tizen/2.3");
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_header_needs_a_name_and_a_value() {
-        assert_eq!(header("X-Model:  tv 1 "), Some(("x-model".to_owned(), "tv 1".to_owned())));
+        assert_eq!(header("X-Model:  tv 1 "), Some((HeaderName::from_static("x-model"), "tv 1".to_owned())));
         for text in ["", "x-model", ":tv", "x-model:", "x model: tv"] {
             assert_eq!(header(text), None, "{text}");
         }

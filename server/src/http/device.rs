@@ -18,9 +18,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_http::ConnectionType;
 use actix_server::{Server, ServerBuilder};
+use actix_service::fn_service;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, COOKIE};
-use actix_web::{App, HttpRequest, HttpResponse, web};
+use actix_web::{App, HttpRequest, HttpResponse};
 use actors::lane::{CallFailure, Incoming, Key, Lane};
 use actors::node::Node;
 use actors::routes::{EndpointEntry, Found, Params};
@@ -80,21 +82,30 @@ pub fn serve(socket: TcpListener, door: &DeviceDoor) -> io::Result<Server> {
     let server: ServerBuilder = Server::build().workers(workers).shutdown_timeout(drain).disable_signals();
     let server = server.listen("device", socket, move || {
         let index = door.threads.fetch_add(1, Ordering::Relaxed);
-        let thread = web::Data::new(Thread {
+        let thread = Rc::new(Thread {
             lane: Lane::open(&door.node, index),
             config: Arc::clone(&door.config),
             closing: door.closing.clone(),
         });
-        let app = App::new().app_data(thread).default_service(web::to(handle));
+        // Its routes change while it serves, so it finds them itself, and needs none of the application's.
+        let service = fn_service(move |request: ServiceRequest| {
+            let thread = Rc::clone(&thread);
+            async move {
+                let (request, payload) = request.into_parts();
+                let response = handle(&request, payload, &thread).await;
+                Ok::<_, actix_web::Error>(ServiceResponse::new(request, response))
+            }
+        });
+        let app = App::new().default_service(service);
         watched(&timeouts, Arc::clone(&places), door.closing.clone(), app)
     })?;
     Ok(server.run())
 }
 
-async fn handle(req: HttpRequest, payload: web::Payload, thread: web::Data<Thread>) -> HttpResponse {
+async fn handle(req: &HttpRequest, payload: Payload, thread: &Thread) -> HttpResponse {
     let handling = req.conn_data::<Rc<Watch>>().map(Watch::handle_call);
-    let caller = Caller::of(&req, &thread.config);
-    let mut response = serve_call(&req, payload, &thread, &caller).await.unwrap_or_else(|refused| *refused);
+    let caller = Caller::of(req, &thread.config);
+    let mut response = serve_call(req, payload, thread, &caller).await.unwrap_or_else(|refused| *refused);
     caller.mark(&mut response);
     if thread.closing.has_begun() {
         // So that the device's next call goes to a node that stays.
@@ -106,7 +117,7 @@ async fn handle(req: HttpRequest, payload: web::Payload, thread: web::Data<Threa
 
 async fn serve_call(
     req: &HttpRequest,
-    payload: web::Payload,
+    payload: Payload,
     thread: &Thread,
     caller: &Caller,
 ) -> Result<HttpResponse, Box<HttpResponse>> {
@@ -147,7 +158,6 @@ async fn serve_call(
     let incoming = Incoming {
         request: request(req, params, class, body),
         class: caller.class.clone(),
-        client: caller.client.clone(),
         request_id: Arc::clone(&caller.request_id),
         hops: caller.hops,
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::Client;
@@ -22,9 +22,11 @@ use crate::fuel::now_nanos;
 /// How often a request may come through a callboard before it is taken for a loop.
 const HOPS_MAX: u32 = 8;
 /// The header that counts them.
-const HOPS: &str = "callboard-hops";
-/// What is kept of an answer's headers: at most so many.
-const HEADERS_MAX: usize = 100;
+const HOPS: HeaderName = HeaderName::from_static("callboard-hops");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// An answer of at most so many bytes is copied: it would hold the whole of the buffer that it was read into, and the
+/// next one needed another.
+const SMALL: usize = PIECE / 4;
 /// A connection that was idle for longer is not used again.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -59,12 +61,11 @@ pub(super) async fn send(
     if call.hops >= HOPS_MAX {
         return Err(failed("protocol", format!("this request came through {HOPS_MAX} callboards: a loop")));
     }
-    let request = request(service, call, outgoing).map_err(|why| failed("protocol", why))?;
-    let side = service.side(&call.team);
-    let result = attempt(service, &side, call, request.clone()).await;
-    match result {
-        Err((_, Reached::No)) if request.method() == Method::GET && side.retries.take() => {
-            attempt(service, &side, call, request).await.map_err(|(error, _)| error)
+    let request = || request(service, call, &outgoing).map_err(|why| failed("protocol", why));
+    let side = service.side(&call.endpoint.team);
+    match attempt(service, &side, call, request()?).await {
+        Err((_, Reached::No)) if outgoing.method == Method::GET && side.retries.take() => {
+            attempt(service, &side, call, request()?).await.map_err(|(error, _)| error)
         }
         result => result.map_err(|(error, _)| error),
     }
@@ -90,7 +91,7 @@ async fn attempt(
         let kind = if why == Refused::Throttled { "limited" } else { "open" };
         refused(kind, why.to_string())
     })?;
-    let _place = service.place(&call.team, side).map_err(|why| {
+    let _place = service.place(&call.endpoint.team, side).map_err(|why| {
         let kind = if side.is_lowered() { "limited" } else { "full" };
         refused(kind, why)
     })?;
@@ -111,22 +112,22 @@ async fn attempt(
 fn request(
     service: &Service,
     call: &CallContext,
-    outgoing: Outgoing,
+    outgoing: &Outgoing,
 ) -> Result<http::Request<Full<Bytes>>, String> {
-    let mut request = http::Request::new(Full::new(outgoing.body));
+    let mut request = http::Request::new(Full::new(outgoing.body.clone()));
     *request.uri_mut() = service.url.join(&outgoing.path)?;
-    *request.method_mut() = outgoing.method;
+    *request.method_mut() = outgoing.method.clone();
     let headers = request.headers_mut();
     if let Some(content_type) = outgoing.content_type {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
-    for (name, value) in outgoing.headers {
-        let name = http::HeaderName::try_from(name).map_err(|error| error.to_string())?;
+    for (name, value) in &outgoing.headers {
+        let name = HeaderName::try_from(name.as_str()).map_err(|error| error.to_string())?;
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| error.to_string())?;
         headers.insert(name, value);
     }
     if let Ok(id) = HeaderValue::from_str(&call.request_id) {
-        headers.insert("x-request-id", id);
+        headers.insert(REQUEST_ID, id);
     }
     headers.insert(HOPS, HeaderValue::from(call.hops + 1));
     Ok(request)
@@ -149,13 +150,7 @@ async fn exchange(
         return Err((ServiceError::new("protocol", name, detail), Reached::Perhaps));
     }
     let body = read(service, body, memory).await.map_err(|error| (error, Reached::Perhaps))?;
-    let headers = head
-        .headers
-        .iter()
-        .take(HEADERS_MAX)
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect();
-    let answer = Answer { status: head.status.as_u16(), headers, body };
+    let answer = Answer { status: head.status.as_u16(), headers: head.headers, body };
     if head.status.as_u16() >= 400 {
         let mut error = ServiceError::new("status", name, format!("answered {}", head.status.as_u16()));
         error.answer = Some(answer);
@@ -180,7 +175,7 @@ async fn read(service: &Service, mut body: Incoming, memory: &Hold) -> Result<By
         memory.grow(piece.len() as u64).map_err(|Spent { limit, .. }| {
             failed("full", format!("all calls together hold as much memory as they may, {limit}"))
         })?;
-        if whole.is_empty() && body.is_end_stream() {
+        if whole.is_empty() && body.is_end_stream() && piece.len() > SMALL {
             return Ok(piece);
         }
         whole.extend_from_slice(&piece);

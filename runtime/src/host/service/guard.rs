@@ -129,7 +129,11 @@ mod tests {
     }
 
     fn failed(kind: &'static str, status: Option<u16>) -> ServiceError {
-        let answer = status.map(|status| Answer { status, headers: Vec::new(), body: bytes::Bytes::new() });
+        let answer = status.map(|status| Answer {
+            status,
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+        });
         ServiceError { answer, ..ServiceError::new(kind, "catalog", "") }
     }
 

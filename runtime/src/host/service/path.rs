@@ -1,8 +1,10 @@
 //! Where a service is, and how a script's path is joined to it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use http::uri::{Authority, PathAndQuery, Scheme};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The longest path with its query, in bytes.
@@ -11,10 +13,13 @@ const LONGEST: usize = 4 * 1024;
 /// What stays as it is in a key or value of a query.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// What is encoded in a path that a script wrote: nothing but letters of other alphabets, which are so in any case.
+const OTHER: &AsciiSet = &AsciiSet::EMPTY;
+
 /// The address of a service: `http://host:port/prefix`. TLS to services is the mesh's or sidecar's work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceUrl {
-    authority: String,
+    authority: Authority,
     prefix: String,
 }
 
@@ -39,10 +44,7 @@ impl FromStr for ServiceUrl {
         if uri.query().is_some() {
             return Err(ServiceUrlError("a service's url must not carry a query"));
         }
-        Ok(Self {
-            authority: authority.as_str().to_owned(),
-            prefix: uri.path().trim_end_matches('/').to_owned(),
-        })
+        Ok(Self { authority: authority.clone(), prefix: uri.path().trim_end_matches('/').to_owned() })
     }
 }
 
@@ -72,8 +74,8 @@ impl ServiceUrl {
         }
         let (only_path, query) = path.split_once('?').unwrap_or((path, ""));
         for segment in only_path.split('/').skip(1) {
-            let plain = percent_encoding::percent_decode_str(segment).collect::<Vec<u8>>();
-            if plain == b"." || plain == b".." {
+            let plain: Cow<'_, [u8]> = percent_encoding::percent_decode_str(segment).into();
+            if matches!(&*plain, b"." | b"..") {
                 return refused("holds a dot segment");
             }
             if plain.iter().any(|byte| matches!(byte, b'/' | b'\\' | b'\0' | b'\r' | b'\n')) {
@@ -83,31 +85,23 @@ impl ServiceUrl {
         if only_path.contains("//") {
             return refused("holds an empty segment");
         }
-        let ascii = |text: &str| -> String {
-            text.chars()
-                .map(
-                    |letter| {
-                        if letter.is_ascii() { letter.to_string() } else { encode(&letter.to_string()) }
-                    },
-                )
-                .collect()
-        };
-        let mut target = format!("{}{}", self.prefix, ascii(only_path));
+        let mut target = String::with_capacity(self.prefix.len() + path.len());
+        target.push_str(&self.prefix);
+        target.extend(utf8_percent_encode(only_path, OTHER));
         if !query.is_empty() {
             target.push('?');
-            target.push_str(&ascii(query));
+            target.extend(utf8_percent_encode(query, OTHER));
         }
-        http::Uri::builder()
-            .scheme("http")
-            .authority(self.authority.as_str())
-            .path_and_query(target)
-            .build()
-            .map_err(|error| format!("the path {path:?} is none: {error}"))
+        let mut parts = http::uri::Parts::default();
+        (parts.scheme, parts.authority) = (Some(Scheme::HTTP), Some(self.authority.clone()));
+        let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(target));
+        parts.path_and_query = Some(target.map_err(|error| format!("the path {path:?} is none: {error}"))?);
+        http::Uri::from_parts(parts).map_err(|error| format!("the path {path:?} is none: {error}"))
     }
 
     /// Host and port.
     pub(super) fn authority(&self) -> &str {
-        &self.authority
+        self.authority.as_str()
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::CONTENT_ENCODING;
-use actix_web::{HttpRequest, web};
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use api::Problem;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -21,13 +22,13 @@ const GRACE: Duration = Duration::from_secs(2);
 /// It is too large, comes too slowly, or is encoded, or all calls together hold too much.
 pub(super) async fn read(
     req: &HttpRequest,
-    mut payload: web::Payload,
+    mut payload: Payload,
     allowance: &Allowance,
     timeouts: &Timeouts,
     memory: &Hold,
 ) -> Result<Bytes, Box<Problem>> {
     let headers = req.headers();
-    if !headers.contains_key("content-length") && !headers.contains_key("transfer-encoding") {
+    if !headers.contains_key(CONTENT_LENGTH) && !headers.contains_key(TRANSFER_ENCODING) {
         return Ok(Bytes::new());
     }
     if headers.contains_key(CONTENT_ENCODING) {
@@ -36,7 +37,7 @@ pub(super) async fn read(
     }
     let max = usize::try_from(allowance.body.get()).unwrap_or(usize::MAX);
     let too_large = || Box::new(Problem::of("request.too_large", format!("at most {}", allowance.body)));
-    let length = headers.get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > max as u64) {
         return Err(too_large());
     }

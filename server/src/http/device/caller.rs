@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue, X_FORWARDED_FOR};
 use actix_web::{HttpRequest, HttpResponse};
 use quotas::priority::Priority;
 use quotas::scope::ClassName;
@@ -14,9 +14,9 @@ use quotas::scope::ClassName;
 use crate::config::{ClientKeySource, Config};
 
 /// The header that counts how many callboards a request came through.
-const HOPS: &str = "callboard-hops";
+const HOPS: HeaderName = HeaderName::from_static("callboard-hops");
 /// The header by which a device says that a call is less important than its endpoint.
-const PRIORITY: &str = "callboard-priority";
+const PRIORITY: HeaderName = HeaderName::from_static("callboard-priority");
 /// A request that came through more goes in a circle.
 const HOPS_MAX: u32 = 8;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,15 +33,15 @@ pub(super) struct Caller {
 
 impl Caller {
     pub(super) fn of(req: &HttpRequest, config: &Config) -> Self {
-        let header = |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
         let class = config.classes.iter().find(|class| class.matches(header)).map(|class| class.name.clone());
-        let hops = header(HOPS).map_or(0, |text| text.parse().unwrap_or(HOPS_MAX));
+        let hops = header(&HOPS).map_or(0, |text| text.parse().unwrap_or(HOPS_MAX));
         Self {
             class,
             client: client(req, config),
-            request_id: header(REQUEST_ID.as_str()).filter(|id| is_id(id)).map_or_else(new_id, Arc::from),
+            request_id: header(&REQUEST_ID).filter(|id| is_id(id)).map_or_else(new_id, Arc::from),
             hops,
-            priority: header(PRIORITY).and_then(|text| text.trim().parse().ok()),
+            priority: header(&PRIORITY).and_then(|text| text.trim().parse().ok()),
         }
     }
 
@@ -86,7 +86,7 @@ fn client(req: &HttpRequest, config: &Config) -> Box<[u8]> {
 
 /// The rightmost address of `X-Forwarded-For` that is no proxy of ours.
 fn forwarded(req: &HttpRequest, config: &Config) -> Option<IpAddr> {
-    let header = req.headers().get("x-forwarded-for")?.to_str().ok()?;
+    let header = req.headers().get(&X_FORWARDED_FOR)?.to_str().ok()?;
     let mut hops = header.rsplit(',').map_while(|hop| hop.trim().parse::<IpAddr>().ok());
     hops.find(|hop| !config.client_key.trusts(*hop))
 }
