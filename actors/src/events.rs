@@ -135,6 +135,11 @@ events! {
         /// After how many attempts.
         attempts: u32
     } = "store found", info;
+    /// The embedded store's file had failed, and is used again.
+    StoreReopened {
+        /// How it had failed.
+        why: &'a str
+    } = "store opened again", warn;
     /// What this node serves could not be kept on its own disk.
     MirrorFailed {
         /// Why.

@@ -209,6 +209,39 @@ async fn no_request_hides_in_another() {
 }
 
 #[tokio::test]
+async fn who_asks_much_at_once_and_listens_is_answered_all_of_it_in_order() {
+    const ASKED: usize = 3_000;
+
+    let server = start(&["limits.team.rate=100000/s", "limits.team.burst=100000"]);
+    let limits = "[endpoint.limits]\nrate = \"50000/s\"\nburst = 50_000\n";
+    let main = "pub fn main(request) { `${request.query(\"n\")} ${request.text()?.len()}` }";
+    server.deploy_with("good/count", limits, main).await.expect("it is deployed");
+    let (mut all, mut expected) = (String::new(), Vec::new());
+    for n in 0..ASKED {
+        // None, some that come with their head and some that do not, and of both kinds.
+        let body = "b".repeat([0, 10, 1_000, 9_000, 40_000][n % 5 * usize::from(n % 3 > 0)]);
+        let end = if n + 1 == ASKED { "Connection: close\r\n" } else { "" };
+        let said = match n % 3 {
+            0 => format!("{end}\r\n"),
+            1 => format!("Content-Length: {}\r\n{end}\r\n{body}", body.len()),
+            _ if body.is_empty() => format!("Transfer-Encoding: chunked\r\n{end}\r\n0\r\n\r\n"),
+            _ => {
+                let chunk = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+                format!("Transfer-Encoding: chunked\r\n{end}\r\n{chunk}")
+            }
+        };
+        let method = if n % 3 == 0 { "GET" } else { "POST" };
+        all.push_str(&format!("{method} /good/count?n={n} HTTP/1.1\r\nHost: x\r\n{said}"));
+        expected.push(format!("{n} {}", body.len()));
+    }
+    let wire = Wire::connect(address_of(&server.device)).await;
+    let heard = wire.say_and_hear(all.as_bytes(), 10 * MARGIN).await.expect("all is taken and answered");
+    let answers = answers(&heard).expect("answers alone");
+    let bodies: Vec<String> = answers.into_iter().map(|answer| answer.body).collect();
+    assert_eq!(bodies, expected);
+}
+
+#[tokio::test]
 async fn keys_that_collide_under_a_hash_without_a_key_cost_what_others_cost() {
     const RUNS: usize = 15;
 

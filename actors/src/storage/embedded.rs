@@ -1,7 +1,8 @@
 //! The embedded store: one file in a directory, for a node that is alone.
 //!
 //! Invariant: an answer is given after the file was synced; one write transaction makes a step whole, so a
-//! commit, its revision and its audit entry are there together or not at all.
+//! commit, its revision and its audit entry are there together or not at all. After a failure of the disk the file is
+//! opened again by who needs it next.
 //! Not here: anything that a second node could see. redb's types stay in this module.
 
 mod file;
@@ -18,8 +19,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use bytes::Bytes;
 use quotas::scope::{RevisionNumber, ScriptId};
+use tokio::sync::OwnedMutexGuard;
 
-use self::file::{File, Step};
+use self::file::{Fault, File, Step};
 use self::holding::Holding;
 pub(super) use self::kept::Keep;
 use super::records::{
@@ -86,11 +88,7 @@ impl Embedded {
         &self,
         work: impl FnOnce(&File) -> Step<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let file = self.file.get()?;
-        match tokio::task::spawn_blocking(move || work(&file)).await {
-            Ok(done) => done.map_err(StoreError::from),
-            Err(error) => Err(StoreError::unavailable(error)),
-        }
+        Ok(self.run(None, work).await?)
     }
 
     /// Runs `work`, which ends with a commit of the file. Dropping the call does not stop it half-way.
@@ -98,13 +96,46 @@ impl Embedded {
         &self,
         work: impl FnOnce(&File) -> Step<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        Ok(self.step(work).await?)
+    }
+
+    /// The same for who has to know how it failed.
+    async fn step<T: Send + 'static>(&self, work: impl FnOnce(&File) -> Step<T> + Send + 'static) -> Step<T> {
         let turn = Arc::clone(&self.writing).lock_owned().await;
-        self.read(move |file| {
-            let done = work(file);
+        self.run(Some(turn), work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        turn: Option<OwnedMutexGuard<()>>,
+        work: impl FnOnce(&File) -> Step<T> + Send + 'static,
+    ) -> Step<T> {
+        let file = self.file.get().await?;
+        let used = Arc::clone(&file);
+        let done = tokio::task::spawn_blocking(move || {
+            // Whoever is next has to find the file as it is now.
+            let done = work(&used).inspect_err(|fault| used.met(fault));
             drop(turn);
             done
+        });
+        done.await.unwrap_or_else(|error| {
+            // A thread that ended without an answer may have committed before.
+            let fault = Fault::Commit(error.to_string());
+            file.met(&fault);
+            Err(fault)
         })
-        .await
+    }
+
+    /// What became of a commit that failed and nobody knows how far it had come: the file says that when it is open again.
+    async fn outcome(&self, commit: &Commit, why: String) -> StoreError {
+        let (script, before) = (commit.script.clone(), commit.expected_seq);
+        match self.read(move |file| scripts::steps(file, &script, before, 1)).await {
+            Ok(next) if next.iter().all(|step| step.head.deploy != commit.deploy) => {
+                StoreError::Unavailable { why }
+            }
+            // What is there was not synced, perhaps, and then it does not outlive a power cut.
+            _ => StoreError::Unknown { deploy: commit.deploy },
+        }
     }
 
     fn feed(&self) -> MutexGuard<'_, Feed> {
@@ -156,9 +187,10 @@ impl Store for Embedded {
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
         let work = commit.clone();
-        let done = self.write(move |file| Ok(scripts::commit(file, &work))).await;
-        // A thread that ended without an answer may have committed before.
-        let committed = done.unwrap_or(Err(StoreError::Unknown { deploy: commit.deploy }))?;
+        let committed = match self.step(move |file| scripts::commit(file, &work)).await {
+            Err(Fault::Commit(why)) => return Err(self.outcome(commit, why).await),
+            done => done?,
+        };
         if let Committed::Applied(head) = &committed {
             self.tell(Change::Script(commit.script.clone(), head.seq));
         }
@@ -310,5 +342,73 @@ impl Store for Embedded {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.read(file::File::ping).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::records::DeployId;
+    use super::*;
+
+    fn commit(expected_seq: u64) -> Commit {
+        let text = String::new;
+        let audit = AuditEntry {
+            id: text(),
+            at_ms: 0,
+            who: text(),
+            from: text(),
+            what: text(),
+            subject: text(),
+            why: None,
+            detail: text(),
+        };
+        Commit {
+            script: ScriptId::parse("tv/home").unwrap(),
+            expected_seq,
+            deploy: DeployId::new_v4(),
+            active: None,
+            revision: None,
+            deleted: false,
+            audit,
+        }
+    }
+
+    async fn full(store: &Embedded) {
+        let no_space = || Fault::Broken("no space".to_owned());
+        let failed = store.write(move |_| Err::<(), _>(no_space())).await.unwrap_err();
+        assert_eq!(failed, StoreError::unavailable("no space"));
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_of_the_disk_all_that_was_acknowledged_is_there_and_more_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Embedded::open(directory.path()).await.unwrap();
+        let script = commit(0).script;
+        for seq in 1..=3 {
+            store.commit(&commit(seq - 1)).await.unwrap();
+            full(&store).await;
+            assert_eq!(store.head(&script).await.unwrap().unwrap().seq, seq);
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_commit_that_failed_the_file_says_whether_it_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Embedded::open(directory.path()).await.unwrap();
+        let (made, lost) = (commit(0), commit(1));
+        store.commit(&made).await.unwrap();
+        full(&store).await;
+        for (commit, code) in [(made, "store.unknown"), (lost, "store.unavailable")] {
+            assert_eq!(store.outcome(&commit, String::new()).await.code(), code);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_panics_leaves_a_store_that_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Embedded::open(directory.path()).await.unwrap();
+        let panicked = store.write::<()>(|file| file.write(|_| panic!("on purpose"))).await;
+        assert_eq!(panicked.unwrap_err().code(), "store.unavailable");
+        store.commit(&commit(0)).await.unwrap();
     }
 }

@@ -11,10 +11,12 @@ use actix_http::HttpService;
 use actix_http::body::BoxBody;
 use actix_http::error::DispatchError;
 use actix_rt::net::TcpStream;
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+};
 use actix_web::dev::AppConfig;
 
-use super::guard::{Bounds, Closing, Guarded, Places};
+use super::guard::{Bounds, Closing, Guarded, Places, awaited};
 use crate::config::Timeouts;
 
 /// A watched connection that speaks HTTP/1.1 to an application.
@@ -36,6 +38,7 @@ where
 {
     let bounds = Bounds { head: timeouts.head, idle: timeouts.idle, min_rate: timeouts.min_rate.get() };
     let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
+    let app = apply_fn_factory(app, |request, app| app.call(awaited(request)));
     let http = HttpService::<Guarded, _, _>::build()
         .keep_alive(timeouts.idle)
         .client_request_timeout(timeouts.head)

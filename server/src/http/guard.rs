@@ -7,9 +7,12 @@
 //! call runs is not waited for: actix would run the call to its end for nobody.
 //!
 //! Invariant: a connection that is not served within these bounds costs its place in the count and its
-//! buffers, never a permit, and it is closed. Nothing more is read from who does not take the answers that are there.
+//! buffers, never a permit, and it is closed. Nothing more is read from who does not take the answers that are there,
+//! and while a request is handled nothing but its body: what is asked behind it stays with the system until then.
 
+mod body;
 mod closing;
+mod pieces;
 mod places;
 mod watch;
 
@@ -22,14 +25,16 @@ use std::task::{Context, Poll, ready};
 use actix_rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub use body::awaited;
 pub use closing::Closing;
+use pieces::{Pieces, Wanted};
 pub use places::{Place, Places};
 pub use watch::{Bounds, Watch};
 
 /// A connection under watch.
 #[derive(Debug)]
 pub struct Guarded {
-    io: TcpStream,
+    pieces: Pieces,
     watch: Rc<Watch>,
     _place: Place,
 }
@@ -37,7 +42,7 @@ pub struct Guarded {
 impl Guarded {
     /// Takes a connection under watch.
     pub fn new(io: TcpStream, bounds: Bounds, closing: Closing, place: Place) -> Self {
-        Self { io, watch: Watch::begin(bounds, closing), _place: place }
+        Self { pieces: Pieces::of(io), watch: Watch::begin(bounds, closing), _place: place }
     }
 
     /// Its watch, for whoever handles its requests.
@@ -47,7 +52,18 @@ impl Guarded {
 
     /// Who is at the other end.
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.io.peer_addr().ok()
+        self.pieces.io().peer_addr().ok()
+    }
+
+    /// Looks whether the other end is still there, while a request of it is handled.
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.pieces.poll_more(cx) {
+            Poll::Pending => self.watch.reader_waits(cx.waker()),
+            Poll::Ready(Ok(true)) => self.watch.hold_reader(cx.waker()),
+            Poll::Ready(Ok(false)) if self.watch.is_called_for() => self.watch.other_end_closed(cx.waker()),
+            Poll::Ready(ended) => return Poll::Ready(ended.map(drop)),
+        }
+        Poll::Pending
     }
 }
 
@@ -67,16 +83,23 @@ impl AsyncRead for Guarded {
             this.watch.reader_waits(cx.waker());
             return Poll::Pending;
         }
-        let before = buf.filled().len();
-        match Pin::new(&mut this.io).poll_read(cx, buf) {
+        if this.pieces.is_sated() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let wanted = this.watch.wanted();
+        if wanted == Wanted::Nothing {
+            return this.poll_end(cx);
+        }
+        match this.pieces.poll_give(cx, buf, wanted) {
             Poll::Pending => {
                 this.watch.reader_waits(cx.waker());
                 Poll::Pending
             }
-            Poll::Ready(read) => {
-                read?;
-                if buf.filled().len() > before {
-                    this.watch.bytes_came();
+            Poll::Ready(given) => {
+                let given = given?;
+                if given > 0 {
+                    this.watch.bytes_came(given);
                 } else if this.watch.is_called_for() {
                     // It may have closed its half alone and listen. It is told of the end when its answer went.
                     this.watch.other_end_closed(cx.waker());
@@ -94,7 +117,7 @@ impl AsyncWrite for Guarded {
         if this.watch.is_over() {
             return Poll::Ready(Err(too_slow()));
         }
-        match Pin::new(&mut this.io).poll_write(cx, bytes) {
+        match this.pieces.io_mut().poll_write(cx, bytes) {
             Poll::Pending => {
                 this.watch.writer_waits(cx.waker());
                 Poll::Pending
@@ -109,12 +132,12 @@ impl AsyncWrite for Guarded {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
+        ready!(this.pieces.io_mut().poll_flush(cx))?;
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        self.get_mut().pieces.io_mut().poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -126,7 +149,7 @@ impl AsyncWrite for Guarded {
         if this.watch.is_over() {
             return Poll::Ready(Err(too_slow()));
         }
-        match Pin::new(&mut this.io).poll_write_vectored(cx, bytes) {
+        match this.pieces.io_mut().poll_write_vectored(cx, bytes) {
             Poll::Pending => {
                 this.watch.writer_waits(cx.waker());
                 Poll::Pending
@@ -140,6 +163,132 @@ impl AsyncWrite for Guarded {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.pieces.io().is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix_rt::net::TcpListener;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A device's end and ours.
+    async fn connection() -> (TcpStream, Guarded) {
+        let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let device = TcpStream::connect(door.local_addr().unwrap()).await.unwrap();
+        let (io, from) = door.accept().await.unwrap();
+        let second = Duration::from_secs(1);
+        let bounds = Bounds { head: second, idle: second, min_rate: 1_000 };
+        let place = Places::new(1, 1).take(from.ip()).unwrap();
+        (device, Guarded::new(io, bounds, Closing::default(), place))
+    }
+
+    /// Sends something, and waits until it is there.
+    async fn send(device: &mut TcpStream, ours: &Guarded, said: &str) {
+        device.write_all(said.as_bytes()).await.unwrap();
+        let mut there = vec![0; said.len()];
+        while ours.pieces.io().peek(&mut there).await.unwrap() < said.len() {}
+    }
+
+    /// What is read at once; nothing where what came has to wait.
+    async fn read(ours: &mut Guarded) -> Option<String> {
+        let mut piece = vec![0; 64 * 1_024];
+        let read = std::pin::pin!(ours.read(&mut piece));
+        match futures_util::poll!(read) {
+            Poll::Ready(read) => Some(String::from_utf8(piece[..read.unwrap()].to_vec()).unwrap()),
+            Poll::Pending => None,
+        }
+    }
+
+    /// What is read until it has so many bytes at least.
+    async fn until(ours: &mut Guarded, length: usize) -> String {
+        let mut heard = String::new();
+        while heard.len() < length {
+            heard.extend(read(ours).await);
+        }
+        heard
+    }
+
+    fn alone(test: impl Future<Output = ()>) {
+        actix_rt::System::new().block_on(test);
+    }
+
+    const HEAD: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    #[test]
+    fn requests_are_read_one_by_one_however_they_come() {
+        alone(async {
+            let (mut device, mut ours) = connection().await;
+            send(&mut device, &ours, &HEAD.repeat(1_000)).await;
+            for _ in 0..1_000 {
+                // One that is torn by what is read at a time comes in two pieces.
+                assert_eq!(until(&mut ours, HEAD.len()).await, HEAD);
+                assert_eq!(read(&mut ours).await, None, "it is decoded first");
+                let handling = ours.watch().handle_call();
+                assert_eq!(read(&mut ours).await, None, "and handled");
+                drop(handling);
+            }
+            assert_eq!(read(&mut ours).await, None);
+        });
+    }
+
+    #[test]
+    fn a_head_comes_in_pieces_if_it_is_long() {
+        alone(async {
+            let (mut device, mut ours) = connection().await;
+            let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(20_000));
+            send(&mut device, &ours, &format!("{long}{HEAD}")).await;
+            assert_eq!(until(&mut ours, long.len()).await, long);
+        });
+    }
+
+    #[test]
+    fn of_a_request_that_is_handled_the_body_is_read_and_no_byte_more() {
+        alone(async {
+            let (mut device, mut ours) = connection().await;
+            let watch = Rc::clone(ours.watch());
+            let _handling = watch.handle_call();
+            send(&mut device, &ours, "0123456789").await;
+            assert_eq!(read(&mut ours).await, None, "nobody waits for it");
+            watch.await_body(Wanted::Body(7));
+            assert_eq!(read(&mut ours).await.as_deref(), Some("0123456"));
+            assert_eq!(read(&mut ours).await, None);
+        });
+    }
+
+    #[test]
+    fn who_reads_is_woken_when_a_body_is_awaited_and_when_the_request_was_handled() {
+        alone(async {
+            for is_for_body in [true, false] {
+                let (mut device, mut ours) = connection().await;
+                let watch = Rc::clone(ours.watch());
+                let handling = watch.handle_call();
+                send(&mut device, &ours, "more").await;
+                let mut piece = [0; 16];
+                let (came, ()) = tokio::join!(ours.read(&mut piece), async {
+                    if is_for_body {
+                        watch.await_body(Wanted::Piece);
+                    } else {
+                        drop(handling);
+                    }
+                });
+                assert_eq!(came.unwrap(), 4);
+            }
+        });
+    }
+
+    #[test]
+    fn a_device_that_goes_while_its_call_runs_is_noticed() {
+        alone(async {
+            let (device, mut ours) = connection().await;
+            let _handling = ours.watch().handle_call();
+            drop(device);
+            let told = ours.read(&mut [0; 16]).await.map_err(|error| error.kind());
+            assert_eq!(told, Err(io::ErrorKind::TimedOut));
+        });
     }
 }

@@ -49,6 +49,15 @@ impl Wire {
         self.stream.write_all(bytes).await
     }
 
+    /// Says all of this and listens meanwhile, until the connection ends; nothing when it does not in time.
+    pub async fn say_and_hear(self, bytes: &[u8], limit: Duration) -> Option<Vec<u8>> {
+        let (mut from, mut to) = self.stream.into_split();
+        let mut heard = self.heard;
+        let both = async { tokio::join!(to.write_all(bytes), from.read_to_end(&mut heard)) };
+        let (said, ended) = tokio::time::timeout(limit, both).await.ok()?;
+        (said.is_ok() && ended.is_ok()).then_some(heard)
+    }
+
     /// The next answer; nothing when the connection ends before it is whole.
     pub async fn one_answer(&mut self) -> Option<Answer> {
         let read = async {

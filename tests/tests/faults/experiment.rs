@@ -48,8 +48,6 @@ pub struct Experiment {
     /// What is lost when what the fault asserts does not hold.
     loses: Kind,
     victim: Victim,
-    /// Why it is not survived yet, where that is known.
-    unmended: Option<&'static str>,
     fault: Box<dyn Fn(Rc<Stage>) -> LocalBoxFuture<'static, Done>>,
 }
 
@@ -61,7 +59,7 @@ impl Experiment {
         fault: impl Fn(Rc<Stage>) -> F + 'static,
     ) -> Self {
         let fault = Box::new(move |stage| fault(stage).boxed_local());
-        Self { name, loses, victim: Victim::Served, unmended: None, fault }
+        Self { name, loses, victim: Victim::Served, fault }
     }
 
     /// Another process serves afterwards, at the latest so long after the last answer of the one before.
@@ -74,14 +72,9 @@ impl Experiment {
         Self { victim: Victim::GivenUp, ..self }
     }
 
-    /// It is lost, as is known: it counts as lost and is shown as such, but does not fail the suite.
-    pub fn unmended(self, why: &'static str) -> Self {
-        Self { unmended: Some(why), ..self }
-    }
-
     /// What becomes of it where it cannot be done.
     pub fn skipped(&self, why: Skipped) -> Outcome {
-        Outcome { name: self.name, lost: Vec::new(), unmended: self.unmended, skipped: Some(why) }
+        Outcome { name: self.name, lost: Vec::new(), skipped: Some(why) }
     }
 
     /// Does it once.
@@ -92,7 +85,7 @@ impl Experiment {
             Err(why) => {
                 // What the one before left over is not put down to this one, but nothing can be said of it either.
                 let lost = vec![(Kind::Availability, why)];
-                return Outcome { name: self.name, lost, unmended: self.unmended, skipped: None };
+                return Outcome { name: self.name, lost, skipped: None };
             }
         };
         let load = stage.victim();
@@ -116,7 +109,7 @@ impl Experiment {
         lost.extend(alive_again(stage, &calm).await.err().map(|why| (Kind::Availability, why)));
         let replaced = matches!(self.victim, Victim::Waits(_)) && skipped.is_none();
         lost.extend(as_before(stage, &before, replaced).await.err().map(|why| (Kind::Availability, why)));
-        Outcome { name: self.name, lost, unmended: self.unmended, skipped }
+        Outcome { name: self.name, lost, skipped }
     }
 }
 

@@ -43,8 +43,6 @@ pub struct Outcome {
     pub name: &'static str,
     /// What was lost, and how that showed; nothing where it was survived.
     pub lost: Vec<(Kind, String)>,
-    /// Why it is known to be lost.
-    pub unmended: Option<&'static str>,
     /// Why it could not be done here.
     pub skipped: Option<Skipped>,
 }
@@ -80,9 +78,6 @@ fn count(outcome: Outcome) {
     for (kind, how) in &outcome.lost {
         say(format_args!("lost ({kind}): {}: {how}", outcome.name));
     }
-    if let Some(why) = outcome.unmended {
-        say(format_args!("known to be lost: {}: {why}", outcome.name));
-    }
     outcomes().push(outcome);
 }
 
@@ -114,7 +109,7 @@ pub async fn to_the_end(experiment: &Experiment, stage: impl AsyncFn() -> Result
 /// Runs a group while no other runs, and says what all that ran so far came to.
 ///
 /// # Panics
-/// One of the group's experiments was lost that is not known to be.
+/// One of the group's experiments was lost.
 pub async fn alone(group: &str, experiments: impl AsyncFnOnce()) {
     let _alone = ALONE.lock().await;
     let (before, began) = (outcomes().len(), Instant::now());
@@ -123,7 +118,7 @@ pub async fn alone(group: &str, experiments: impl AsyncFnOnce()) {
     say(format_args!("{group} took {:.0?}", began.elapsed()));
     say(summary(&outcomes()));
     let outcomes = outcomes();
-    let lost = outcomes[before..].iter().filter(|one| !one.lost.is_empty() && one.unmended.is_none());
+    let lost = outcomes[before..].iter().filter(|one| !one.lost.is_empty());
     let lost: Vec<_> = lost.map(|one| one.name).collect();
     assert!(lost.is_empty(), "lost: {}", lost.join(", "));
 }

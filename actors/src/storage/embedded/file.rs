@@ -6,6 +6,7 @@
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
@@ -49,7 +50,9 @@ pub(super) const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new
 pub(super) enum Fault {
     /// Before the commit: nothing was changed.
     Before(StoreError),
-    /// In the commit: what is on the disk is not known.
+    /// The same, and the file is of no use any more before it is opened again: a full disk, for example.
+    Broken(String),
+    /// In the commit: what is on the disk is not known before the file is opened again.
     Commit(String),
 }
 
@@ -65,7 +68,7 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Before(error) => error,
-            Fault::Commit(why) => Self::Unavailable { why },
+            Fault::Broken(why) | Fault::Commit(why) => Self::Unavailable { why },
         }
     }
 }
@@ -74,15 +77,15 @@ macro_rules! faults {
     ($($error:ty),*) => {$(
         impl From<$error> for Fault {
             fn from(error: $error) -> Self {
-                Self::Before(of(error.into()))
+                of(error.into())
             }
         }
     )*};
 }
 faults!(redb::StorageError, redb::TableError, redb::TransactionError, DatabaseError);
 
-fn of(error: redb::Error) -> StoreError {
-    match error {
+fn of(error: redb::Error) -> Fault {
+    Fault::Before(match error {
         redb::Error::Corrupted(why) => StoreError::corrupt("the store's file", why),
         error @ (redb::Error::TableTypeMismatch { .. } | redb::Error::TypeDefinitionChanged { .. }) => {
             StoreError::corrupt("the store's file", error)
@@ -90,8 +93,13 @@ fn of(error: redb::Error) -> StoreError {
         redb::Error::ValueTooLarge(size) => {
             StoreError::TooLarge { what: "a value".to_owned(), size, most: super::CONTENT_MAX }
         }
+        error @ (redb::Error::Io(_)
+        | redb::Error::Backend(_)
+        | redb::Error::PreviousIo
+        | redb::Error::DatabaseClosed
+        | redb::Error::LockPoisoned(_)) => return Fault::Broken(error.to_string()),
         error => StoreError::unavailable(error),
-    }
+    })
 }
 
 /// Whether a piece of work changed something that has to be kept.
@@ -100,11 +108,17 @@ pub(super) enum Done<T> {
     Leave(T),
 }
 
+/// Which file it is, whatever its name: device and number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
 pub(super) struct File {
     database: Database,
     path: PathBuf,
-    /// The file that was opened: device and number.
-    identity: (u64, u64),
+    /// The file that was opened.
+    identity: Identity,
+    /// How it failed, if it is of no use any more.
+    failed: OnceLock<String>,
 }
 
 impl File {
@@ -116,11 +130,23 @@ impl File {
             .create(directory)
             .map_err(|error| StoreError::unavailable(format_args!("{}: {error}", directory.display())))?;
         let path = directory.join(FILE_NAME);
-        let opened = Builder::new().set_cache_size(CACHE_BYTES).create(&path);
+        let opened = builder().create(&path);
+        Self::opened(opened, path)
+    }
+
+    /// Opens the file that this one was, and makes none.
+    pub(super) fn open_again(directory: &Path, identity: Identity) -> Result<Self, StoreError> {
+        let path = directory.join(FILE_NAME);
+        is_still(&path, identity)?;
+        let opened = builder().open(&path);
+        Self::opened(opened, path)
+    }
+
+    fn opened(opened: Result<Database, DatabaseError>, path: PathBuf) -> Result<Self, StoreError> {
         let file = match opened {
             Ok(database) => {
                 let identity = identity(&path).map_err(StoreError::unavailable)?;
-                Self { database, path, identity }
+                Self { database, path, identity, failed: OnceLock::new() }
             }
             Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
                 return Err(StoreError::Locked { path });
@@ -129,6 +155,22 @@ impl File {
         };
         file.set_up()?;
         Ok(file)
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Remembers what a piece of work met.
+    pub(super) fn met(&self, fault: &Fault) {
+        if let Fault::Broken(why) | Fault::Commit(why) = fault {
+            let _ = self.failed.set(why.clone());
+        }
+    }
+
+    /// How it failed, if it did: then it has to be opened again.
+    pub(super) fn failed(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
     }
 
     /// Makes the tables, so that no reader finds one missing, and refuses a file of a newer program.
@@ -189,13 +231,7 @@ impl File {
 
     /// What is written to a file that nobody can find again is lost, however well it is synced.
     fn is_there(&self) -> Result<(), StoreError> {
-        match identity(&self.path) {
-            Ok(found) if found == self.identity => Ok(()),
-            _ => Err(StoreError::unavailable(format_args!(
-                "{} was taken away or replaced while it was in use",
-                self.path.display()
-            ))),
-        }
+        is_still(&self.path, self.identity)
     }
 
     pub(super) fn ping(&self) -> Step<()> {
@@ -205,14 +241,96 @@ impl File {
     }
 }
 
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+fn identity(path: &Path) -> std::io::Result<Identity> {
     let about = std::fs::metadata(path)?;
-    Ok((about.dev(), about.ino()))
+    Ok(Identity(about.dev(), about.ino()))
+}
+
+fn is_still(path: &Path, expected: Identity) -> Result<(), StoreError> {
+    match identity(path) {
+        Ok(found) if found == expected => Ok(()),
+        _ => Err(StoreError::unavailable(format_args!(
+            "{} was taken away or replaced while it was in use",
+            path.display()
+        ))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use redb::StorageBackend;
+    use redb::backends::InMemoryBackend;
+
     use super::*;
+
+    /// A disk that may be full.
+    #[derive(Debug)]
+    struct Disk {
+        memory: InMemoryBackend,
+        is_full: Arc<AtomicBool>,
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> io::Result<u64> {
+            self.memory.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.memory.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.memory.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.memory.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            if self.is_full.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.memory.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn a_file_whose_disk_was_full_is_of_no_use_any_more_and_says_so() {
+        let is_full = Arc::new(AtomicBool::new(false));
+        let disk = Disk { memory: InMemoryBackend::new(), is_full: Arc::clone(&is_full) };
+        let named = tempfile::NamedTempFile::new().unwrap();
+        let file = File {
+            database: builder().create_with_backend(disk).unwrap(),
+            path: named.path().to_owned(),
+            identity: identity(named.path()).unwrap(),
+            failed: OnceLock::new(),
+        };
+        file.set_up().unwrap();
+        let write = || {
+            let kept = file.write(|tables| {
+                tables.open_table(ABOUT)?.insert("more", 1)?;
+                Ok(Done::Keep(()))
+            });
+            kept.inspect_err(|fault| file.met(fault))
+        };
+        write().unwrap();
+        is_full.store(true, Ordering::Relaxed);
+        assert!(matches!(write(), Err(Fault::Broken(_) | Fault::Commit(_))));
+        is_full.store(false, Ordering::Relaxed);
+        assert!(matches!(write(), Err(Fault::Broken(_))));
+        assert!(file.failed().is_some());
+    }
 
     #[test]
     fn a_file_that_was_taken_away_takes_nothing_any_more_and_says_so() {

@@ -9,10 +9,10 @@ use redb::ReadableTable;
 use super::super::moves::{self, Standing};
 use super::super::records::{AuditEntry, Commit, Committed, Head, Move, Revision};
 use super::super::rows::{decode, encode, unless_damaged};
-use super::file::{AUDIT, Done, Fault, File, HEADS, MOVES, REVISIONS, Step};
+use super::file::{AUDIT, Done, File, HEADS, MOVES, REVISIONS, Step};
 use crate::error::StoreError;
 
-pub(super) fn commit(file: &File, commit: &Commit) -> Result<Committed, StoreError> {
+pub(super) fn commit(file: &File, commit: &Commit) -> Step<Committed> {
     file.write(|tables| {
         let script = commit.script.to_string();
         let mut heads = tables.open_table(HEADS)?;
@@ -37,10 +37,6 @@ pub(super) fn commit(file: &File, commit: &Commit) -> Result<Committed, StoreErr
             revisions.insert((&*script, revision.number.get()), &*encode(revision)?)?;
         }
         Ok(Done::Keep(Committed::Applied(head)))
-    })
-    .map_err(|fault| match fault {
-        Fault::Before(error) => error,
-        Fault::Commit(_) => StoreError::Unknown { deploy: commit.deploy },
     })
 }
 

@@ -6,6 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::closing::Closing;
+use super::pieces::Wanted;
 
 /// How often a thread looks at its connections.
 const TICK: Duration = Duration::from_millis(250);
@@ -50,6 +51,10 @@ pub struct Watch {
     stalled: Cell<Option<(Instant, u64)>>,
     /// Whether bytes wait that the other end does not take.
     blocked: Cell<bool>,
+    /// What whoever handles a request waits for of its body.
+    awaited: Cell<Wanted>,
+    /// Whether something came that is read when it is its turn.
+    held: Cell<bool>,
     /// Since when the other end has said that it says no more, while its call runs.
     closed: Cell<Option<Instant>>,
     over: Cell<bool>,
@@ -77,6 +82,8 @@ impl Watch {
             since: Cell::new(Instant::now()),
             stalled: Cell::new(None),
             blocked: Cell::new(false),
+            awaited: Cell::new(Wanted::Nothing),
+            held: Cell::new(false),
             closed: Cell::new(None),
             over: Cell::new(false),
             reader: RefCell::default(),
@@ -119,10 +126,27 @@ impl Watch {
         self.over.get()
     }
 
-    pub(super) fn bytes_came(&self) {
-        if self.phase.get() == Phase::Idle {
-            self.phase.set(Phase::Head);
-            self.since.set(now());
+    /// What is wanted now: a head, or what is awaited of a body.
+    pub(super) fn wanted(&self) -> Wanted {
+        match self.phase.get() {
+            Phase::Idle | Phase::Head => Wanted::Piece,
+            Phase::Handled | Phase::Called => self.awaited.get(),
+        }
+    }
+
+    /// So much came of what was wanted.
+    pub(super) fn bytes_came(&self, count: u64) {
+        match self.phase.get() {
+            Phase::Idle => {
+                self.phase.set(Phase::Head);
+                self.since.set(now());
+            }
+            Phase::Head => {}
+            Phase::Handled | Phase::Called => self.awaited.set(match self.awaited.get() {
+                Wanted::Body(bytes) if bytes > count => Wanted::Body(bytes - count),
+                // What comes behind a piece may be the next request: whoever still waits says so again.
+                _ => Wanted::Nothing,
+            }),
         }
     }
 
@@ -130,9 +154,27 @@ impl Watch {
         self.blocked.get()
     }
 
+    /// Something came that is not wanted yet. Whoever reads is woken when it is.
+    pub(super) fn hold_reader(&self, waker: &Waker) {
+        self.held.set(true);
+        keep(&self.reader, waker);
+    }
+
+    /// Whoever handles a request waits for this of its body.
+    pub(super) fn await_body(&self, wanted: Wanted) {
+        self.awaited.set(wanted);
+        if wanted != Wanted::Nothing && self.held.replace(false) {
+            self.wake_reader();
+        }
+    }
+
+    fn wake_reader(&self) {
+        self.reader.borrow_mut().take().into_iter().for_each(Waker::wake);
+    }
+
     pub(super) fn bytes_went(&self, count: usize) {
         if self.blocked.replace(false) {
-            self.reader.borrow_mut().take().into_iter().for_each(Waker::wake);
+            self.wake_reader();
         }
         if self.phase.get() == Phase::Idle {
             // An answer that is being taken is no quiet connection, however long it takes.
@@ -222,9 +264,9 @@ impl Drop for Handling {
     fn drop(&mut self) {
         self.0.phase.set(Phase::Idle);
         self.0.since.set(now());
-        if self.0.closed.get().is_some() {
-            // What was held back from who reads: there is nothing more to come.
-            self.0.reader.borrow_mut().take().into_iter().for_each(Waker::wake);
+        // What was held back from who reads: the next request, or that there is nothing more to come.
+        if self.0.held.replace(false) || self.0.closed.get().is_some() {
+            self.0.wake_reader();
         }
     }
 }
@@ -241,6 +283,8 @@ mod tests {
             since: Cell::new(Instant::now()),
             stalled: Cell::new(None),
             blocked: Cell::new(false),
+            awaited: Cell::new(Wanted::Nothing),
+            held: Cell::new(false),
             closed: Cell::new(None),
             over: Cell::new(false),
             reader: RefCell::default(),
