@@ -72,6 +72,8 @@ const ATTEMPTS: u32 = 6;
 const COLD_WAIT: Duration = Duration::from_secs(2);
 /// An answer of so many bytes is not counted in the ledgers of memory: a connection alone holds more.
 const SMALL: u64 = 4 * 1024;
+/// The outcome of a call that was dropped since nobody waited for its answer any more.
+const GIVEN_UP: &str = "client.gone";
 /// How often a lane gives a sign of life, where somebody looks for it.
 const TICK: Duration = Duration::from_millis(25);
 
@@ -279,7 +281,8 @@ impl Lane {
                 self.0.shares[usize::from(slow.is_some())]
                     .borrow_mut()
                     .used(entry.id.team(), outcome.cost.running);
-                self.keep_pace(entry, &outcome, now);
+                let ended_well = matches!(outcome.result, Ok(_) | Err(Failure::Returned { .. }));
+                self.keep_pace(entry, &outcome.cost, ended_well, now);
                 if !outcome.log.is_empty()
                     && self.0.stats.borrow_mut().may_log(&entry.id, outcome.log.len(), unix_ms())
                 {
@@ -339,6 +342,14 @@ impl Lane {
         Ok(self.run(entry, admitted, incoming, None).await)
     }
 
+    /// A call was dropped in the middle, after so long, since nobody waits for its answer any more. It used the thread
+    /// as any other does: whoever leaves before the end is not spared what moves an endpoint to other threads.
+    fn given_up(&self, entry: &EndpointEntry, cost: &Cost, took: Duration, now: Moment) {
+        self.0.shares[0].borrow_mut().used(entry.id.team(), cost.running);
+        self.keep_pace(entry, cost, false, now);
+        self.0.stats.borrow_mut().ran(&entry.id, GIVEN_UP, took, cost);
+    }
+
     /// Keeps a refusal under its decision's id for whoever asks for it later; the oldest is forgotten.
     pub fn remember(&self, id: String, request: &Arc<str>, endpoint: &EndpointId, refusal: Refusal) {
         self.0.decisions.borrow_mut().keep(Decision {
@@ -352,9 +363,8 @@ impl Lane {
     }
 
     /// Moves the endpoint to other threads where what the call did asks for it.
-    fn keep_pace(&self, entry: &EndpointEntry, outcome: &Outcome, now: Moment) {
-        let Cost { longest_gap: piece, fuel, .. } = outcome.cost;
-        let ended_well = matches!(outcome.result, Ok(_) | Err(Failure::Returned { .. }));
+    fn keep_pace(&self, entry: &EndpointEntry, cost: &Cost, ended_well: bool, now: Moment) {
+        let Cost { longest_gap: piece, fuel, .. } = *cost;
         let held = Held { piece, fuel, ended_well };
         if let Some(pace) = entry.guard.track.ran(entry.revision, held, &self.0.node.shared().paces, now) {
             Event::EndpointMoved { endpoint: &entry.id, revision: entry.revision, pace: pace.as_str() }

@@ -20,7 +20,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use cpu::Cpus;
-use job::{JOBS, Side, Way};
+use job::{JOBS, Job, Side, Way};
 use load::{Load, Run};
 use program::Program;
 use report::{Entry, Report};
@@ -88,7 +88,7 @@ async fn measure(options: &Options, ours: &Path, callboard: &Path) -> anyhow::Re
                     Side::Callboard => &served,
                     Side::Baseline => &baseline,
                 };
-                let run = run_way(program, way, &job.expected(), options)
+                let run = run_way(program, (job, way), options)
                     .await
                     .with_context(|| format!("{}, {}, round {round}", job.name, way.name))?;
                 eprintln!("round {round}  {:<11} {:<24} {run}", job.name, way.name);
@@ -100,8 +100,9 @@ async fn measure(options: &Options, ours: &Path, callboard: &Path) -> anyhow::Re
     Ok(())
 }
 
-async fn run_way(program: &Program, way: &Way, expected: &str, options: &Options) -> anyhow::Result<Run> {
-    let load = Load::new(&program.device, way.path, expected, CONNECTIONS)?;
+async fn run_way(program: &Program, (job, way): (&Job, &Way), options: &Options) -> anyhow::Result<Run> {
+    let awake = !job.calls_services;
+    let load = Load::new(&program.device, way.path, &job.expected(), CONNECTIONS, awake)?;
     load.run(WARM_UP, program.serving).await?;
     load.run(Duration::from_secs(options.seconds), program.serving).await
 }

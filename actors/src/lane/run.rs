@@ -57,7 +57,9 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         if let Some(cost) = self.call.get().map(InTurn::cost) {
             let ended = self.ended(&cost);
+            self.lane.took(cost.running);
             self.lane.settle(self.entry, self.class.as_ref(), &cost, 0, self.was_observed, ended);
+            self.lane.given_up(self.entry, &cost, ended.since(Moment::from_nanos(self.since)), ended);
         }
     }
 }

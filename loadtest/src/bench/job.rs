@@ -16,6 +16,8 @@ pub struct Job {
     pub name: &'static str,
     /// Who does it how, in the order of running.
     pub ways: &'static [Way],
+    /// Whether services are called: they share a processor with the load, which leaves it to them while it waits.
+    pub calls_services: bool,
     expected: fn() -> String,
 }
 
@@ -53,6 +55,7 @@ pub const JOBS: [Job; 3] = [
     Job {
         name: "hello",
         ways: &[ours("callboard", "/bench/hello?name=TV"), plain("actix-web", "/bench/hello?name=TV")],
+        calls_services: false,
         expected: || "Hello TV".to_owned(),
     },
     Job {
@@ -63,6 +66,7 @@ pub const JOBS: [Job; 3] = [
             ours("callboard objects", "/bench/composition/plain"),
             plain("actix-web, json!", "/bench/composition/value"),
         ],
+        calls_services: false,
         expected: composition,
     },
     Job {
@@ -72,6 +76,7 @@ pub const JOBS: [Job; 3] = [
             plain("actix-web, raw values", "/bench/fan-out/raw"),
             plain("actix-web, json!", "/bench/fan-out/value"),
         ],
+        calls_services: true,
         expected: fan_out,
     },
 ];

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use actors::error::StoreError;
 use actors::storage::copy::{self, Copied, Import, Part};
+use actors::storage::embedded::Embedded;
 use actors::storage::store::CONTENT_MAX;
 use serde_json::json;
 
@@ -16,6 +17,7 @@ use super::arguments::CopyArguments;
 use super::exit::{Exit, Failure};
 use super::out::Out;
 use super::person::clean;
+use crate::config::StoreConfig;
 use crate::process::child::open_shared;
 
 /// Good compression at a speed that a disk keeps up with.
@@ -26,6 +28,16 @@ const PART_MAX: u64 = 8 * CONTENT_MAX as u64;
 /// `store export`
 pub(super) async fn export(arguments: &CopyArguments, out: &Out) -> Result<Exit, Failure> {
     let config = arguments.serve.load()?;
+    if arguments.file.exists() {
+        let file = arguments.file.display();
+        return Err(Failure::usage(format_args!("{file} is there already: name another file, or remove it")));
+    }
+    if config.store == StoreConfig::Embedded && !Embedded::is_in(&config.data) {
+        let data = config.data.display();
+        return Err(Failure::failed(format_args!(
+            "there is no store in {data}: name its directory, `--data`"
+        )));
+    }
     let store = open_shared(&config).await?;
     let beside = arguments.file.with_extension("part");
     let wrong = |error: std::io::Error| Failure::failed(format_args!("{}: {error}", beside.display()));
@@ -59,10 +71,15 @@ pub(super) async fn import(arguments: &CopyArguments, out: &Out) -> Result<Exit,
     let place = arguments.file.display();
     let wrong = |error: std::io::Error| Failure::failed(format_args!("{place}: {error}"));
     let file = File::open(&arguments.file).map_err(wrong)?;
-    let store = open_shared(&config).await?;
     let mut tar = tar::Archive::new(zstd::Decoder::new(file).map_err(wrong)?);
+    let mut entries = tar.entries().map_err(wrong)?.peekable();
+    if let Some(Err(error)) = entries.peek() {
+        return Err(Failure::failed(format_args!("{place} is no export of callboard: {error}")));
+    }
+    // Nothing is opened or made for what is not one.
+    let store = open_shared(&config).await?;
     let mut import = Import::default();
-    for entry in tar.entries().map_err(wrong)? {
+    for entry in entries {
         let mut entry = entry.map_err(wrong)?;
         let name = entry.path().map_err(wrong)?.to_string_lossy().into_owned();
         if entry.size() > PART_MAX {

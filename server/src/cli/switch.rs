@@ -1,6 +1,6 @@
 //! `switch`: things are turned off and on, frozen and bounded.
 
-use api::{Radius, Spread, Switch, SwitchAnswer, SwitchKind, SwitchRequest, SwitchState};
+use api::{Client, Radius, Spread, Switch, SwitchAnswer, SwitchKind, SwitchRequest, SwitchState, Time};
 use quotas::scope::Scope;
 
 use super::arguments::{SwitchArguments, SwitchCommand};
@@ -38,6 +38,9 @@ pub(super) async fn run(arguments: &SwitchArguments, out: &Out) -> Result<Exit, 
             });
             let state = if *observe { SwitchState::Observe } else { SwitchState::Off };
             let (level, limit) = (*priority, *calls);
+            if !dry_run && let Some(question) = weakens(&client, scope, *kind, state, until).await {
+                person::confirm(&question, *yes, Unasked::Refuse)?;
+            }
             let request =
                 SwitchRequest { state, until, level, limit, ..SwitchRequest::of(*kind, reason.as_str()) };
             let answer = client.switch_off(&scope.to_string(), &request, *dry_run).await?;
@@ -78,6 +81,43 @@ pub(super) async fn run(arguments: &SwitchArguments, out: &Out) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
+/// What somebody is asked before a switch that is in force is set anew to do less: only to be observed, or to end
+/// sooner. Where the server does not say what is in force, nothing stands in the way.
+async fn weakens(
+    client: &Client,
+    scope: &Scope,
+    kind: SwitchKind,
+    state: SwitchState,
+    until: Option<Time>,
+) -> Option<String> {
+    let (page, scope) = (client.switches().await.ok()?, scope.to_string());
+    let is_it = |set: &&Switch| set.scope == scope && set.kind == kind && set.state == SwitchState::Off;
+    let set = page.items.iter().find(is_it)?;
+    let ends_sooner = until.is_some_and(|until| set.until.is_none_or(|known| until < known));
+    let less = match until {
+        _ if state == SwitchState::Observe => "only observes".to_owned(),
+        Some(until) if ends_sooner => format!("ends at {}", when(until)),
+        _ => return None,
+    };
+    let (scope, ends) = (clean(&scope), end(set));
+    let set = clean(&format!("{}, {ends}, by {}: {}", word(set), set.by, set.reason));
+    Some(format!("{scope} is {set}. What is set now {less}, instead. Weaken it?"))
+}
+
+/// When it ends.
+fn end(switch: &Switch) -> String {
+    switch.until.map_or("without an end".to_owned(), |until| format!("until {}", when(until)))
+}
+
+/// What it is in, in a word.
+fn word(switch: &Switch) -> &'static str {
+    match (switch.kind, switch.state) {
+        (SwitchKind::Kill, SwitchState::Off) => "off",
+        (_, SwitchState::Off) => "set",
+        (_, SwitchState::Observe) => "observed",
+    }
+}
+
 /// A switch's kind, with what it needs to know.
 fn kind(switch: &Switch) -> String {
     match (switch.level, switch.limit) {
@@ -94,7 +134,7 @@ fn state(switch: &Switch) -> String {
         (_, Some(Spread::Node)) => ", on this node",
         _ => "",
     };
-    format!("{}{place}", switch.state)
+    format!("{}{place}", word(switch))
 }
 
 fn describe(answer: &SwitchAnswer, out: &Out) -> String {
@@ -116,7 +156,8 @@ fn describe(answer: &SwitchAnswer, out: &Out) -> String {
         text.push_str(&format!(" until {}", when(until)));
     }
     if let Some(before) = &answer.before {
-        text.push_str(&clean(&format!(" (it was {}, by {}: {})", before.state, before.by, before.reason)));
+        let was = format!("{}, {}, by {}: {}", word(before), end(before), before.by, before.reason);
+        text.push_str(&clean(&format!(" (it was {was})")));
     }
     if answer.switch.as_ref().is_some_and(|switch| switch.spread == Some(Spread::Node)) {
         text.push_str(

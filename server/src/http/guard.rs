@@ -36,13 +36,20 @@ pub use watch::{Bounds, Watch};
 pub struct Guarded {
     pieces: Pieces,
     watch: Rc<Watch>,
+    /// Whether the end was held back until what came before it was decoded.
+    was_end_held: bool,
     _place: Place,
 }
 
 impl Guarded {
     /// Takes a connection under watch.
     pub fn new(io: TcpStream, bounds: Bounds, closing: Closing, place: Place) -> Self {
-        Self { pieces: Pieces::of(io), watch: Watch::begin(bounds, closing), _place: place }
+        Self {
+            pieces: Pieces::of(io),
+            watch: Watch::begin(bounds, closing),
+            was_end_held: false,
+            _place: place,
+        }
     }
 
     /// Its watch, for whoever handles its requests.
@@ -100,9 +107,10 @@ impl AsyncRead for Guarded {
                 let given = given?;
                 if given > 0 {
                     this.watch.bytes_came(given);
-                } else if this.watch.is_called_for() {
-                    // It may have closed its half alone and listen. It is told of the end when its answer went.
-                    this.watch.other_end_closed(cx.waker());
+                } else if this.watch.is_in_head() && !std::mem::replace(&mut this.was_end_held, true) {
+                    // What was said before the end may be a whole request, which is decoded first: then its call is
+                    // watched for who is gone, or for who has closed its half alone and listens.
+                    cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 Poll::Ready(Ok(()))
@@ -277,6 +285,38 @@ mod tests {
                     }
                 });
                 assert_eq!(came.unwrap(), 4);
+            }
+        });
+    }
+
+    #[test]
+    fn where_there_was_no_room_for_more_the_next_request_waits_too() {
+        alone(async {
+            let (mut device, mut ours) = connection().await;
+            let head = "POST / HTTP/1.1\r\ncontent-length: 9000\r\n\r\n";
+            send(&mut device, &ours, &format!("{head}{}{HEAD}", "x".repeat(9_000))).await;
+            let mut small = vec![0; 8_188];
+            assert_eq!(ours.read(&mut small).await.unwrap(), small.len());
+            assert_eq!(read(&mut ours).await, None, "the head is decoded first");
+            let _handling = ours.watch().handle_call();
+            assert_eq!(read(&mut ours).await, None, "and nobody waits for its body so far");
+        });
+    }
+
+    #[test]
+    fn an_end_that_comes_with_a_request_waits_until_that_is_decoded() {
+        alone(async {
+            for is_whole in [true, false] {
+                let (mut device, mut ours) = connection().await;
+                send(&mut device, &ours, HEAD).await;
+                device.shutdown().await.unwrap();
+                assert_eq!(read(&mut ours).await.as_deref(), Some(HEAD));
+                assert_eq!(read(&mut ours).await, None, "it is decoded first");
+                let handling = is_whole.then(|| ours.watch().handle_call());
+                // Of a call that runs, the end is kept back; of what is no request it is told.
+                let expected = if is_whole { None } else { Some("") };
+                assert_eq!(read(&mut ours).await.as_deref(), expected);
+                drop(handling);
             }
         });
     }

@@ -23,7 +23,9 @@ const PIECE: u64 = 8 * 1_024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     Nothing,
-    /// A head, or a part of a body that says in itself where it ends.
+    /// A head, with what is there of a body whose length it says.
+    Head,
+    /// A part of a body that says in itself where it ends.
     Piece,
     /// So many bytes of a body.
     Body(u64),
@@ -76,22 +78,24 @@ impl Pieces {
     ) -> Poll<io::Result<u64>> {
         let most = match wanted {
             Wanted::Nothing => 0,
-            Wanted::Piece => PIECE,
+            Wanted::Head | Wanted::Piece => PIECE,
             Wanted::Body(bytes) => bytes,
         };
         let start = buf.filled().len();
+        let room = most.min(buf.remaining() as u64);
         if self.rest.is_empty() {
             self.io.set_limit(most);
             ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
             let came = &buf.filled()[start..];
             let length = wanted.length(self.last, came);
-            self.is_sated = length < came.len() || came.len() as u64 == PIECE;
+            // Where all that there was room for came, more may be there: it is not given out before this is decoded.
+            self.is_sated = length < came.len() || came.len() as u64 == room;
             if length < came.len() {
                 self.rest = Bytes::copy_from_slice(&came[length..]);
                 buf.set_filled(start + length);
             }
         } else {
-            let most = usize::try_from(most).unwrap_or(usize::MAX).min(buf.remaining()).min(self.rest.len());
+            let most = usize::try_from(room).unwrap_or(usize::MAX).min(self.rest.len());
             let length = wanted.length(self.last, &self.rest[..most]);
             buf.put_slice(&self.rest.split_to(length));
             self.is_sated = true;
@@ -109,11 +113,17 @@ impl Pieces {
 impl Wanted {
     /// How many of these bytes are wanted at once, when those were the last before.
     fn length(self, last: [u8; 2], bytes: &[u8]) -> usize {
-        match (self, end_of_head(last, bytes)) {
-            (Self::Piece, Some(end)) if end < bytes.len() => {
+        let end = match self {
+            Self::Head | Self::Piece => end_of_head(last, bytes).filter(|end| *end < bytes.len()),
+            Self::Body(_) | Self::Nothing => None,
+        };
+        match end {
+            Some(end) if self == Self::Head => {
                 bytes.len().min(end.saturating_add(body_length(&bytes[..end])))
             }
-            _ => bytes.len(),
+            // What the bytes of a body look like says nothing of what is behind them.
+            Some(end) => end,
+            None => bytes.len(),
         }
     }
 }
@@ -180,8 +190,10 @@ mod tests {
             (format!("5\r\n12345\r\n0\r\n\r\n{get}"), 15),
             (post.replace('5', "18446744073709551616") + get, post.len() + 19),
         ] {
-            assert_eq!(Wanted::Piece.length([0; 2], came.as_bytes()), piece, "{came}");
+            assert_eq!(Wanted::Head.length([0; 2], came.as_bytes()), piece, "{came}");
         }
+        let body = "15\r\n\n\ncontent-length: 500\r\n\r\n\r\n";
+        assert_eq!(Wanted::Piece.length([0; 2], body.as_bytes()), 6, "a body is no head");
         assert_eq!(Wanted::Body(50).length([0; 2], get.as_bytes()), get.len());
     }
 }

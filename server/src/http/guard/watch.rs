@@ -110,6 +110,11 @@ impl Watch {
         Handling(Rc::clone(self))
     }
 
+    /// Whether a head has begun to come, and nobody handles it.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.phase.get() == Phase::Head
+    }
+
     pub(super) fn is_called_for(&self) -> bool {
         self.phase.get() == Phase::Called
     }
@@ -129,7 +134,7 @@ impl Watch {
     /// What is wanted now: a head, or what is awaited of a body.
     pub(super) fn wanted(&self) -> Wanted {
         match self.phase.get() {
-            Phase::Idle | Phase::Head => Wanted::Piece,
+            Phase::Idle | Phase::Head => Wanted::Head,
             Phase::Handled | Phase::Called => self.awaited.get(),
         }
     }
