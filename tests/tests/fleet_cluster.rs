@@ -25,7 +25,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 const FAILS: Duration = Duration::from_secs(12);
 /// How soon everything has to be as before when the cluster is whole again. What one data centre missed the nodes
 /// keep and send later.
-const BACK: Duration = Duration::from_secs(60);
+const BACK: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn with_a_majority_deploys_go_on_and_without_one_they_fail_while_serving_goes_on() {

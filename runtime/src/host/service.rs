@@ -134,7 +134,7 @@ pub struct ServiceError {
     kind: &'static str,
     service: String,
     detail: String,
-    answer: Option<Answer>,
+    answer: Option<Box<Answer>>,
 }
 
 /// A request to a service.

@@ -153,7 +153,7 @@ async fn exchange(
     let answer = Answer { status: head.status.as_u16(), headers: head.headers, body };
     if head.status.as_u16() >= 400 {
         let mut error = ServiceError::new("status", name, format!("answered {}", head.status.as_u16()));
-        error.answer = Some(answer);
+        error.answer = Some(Box::new(answer));
         return Err((error, Reached::Perhaps));
     }
     // A redirect is an answer like any other: following it could leave the service.

@@ -129,11 +129,8 @@ mod tests {
     }
 
     fn failed(kind: &'static str, status: Option<u16>) -> ServiceError {
-        let answer = status.map(|status| Answer {
-            status,
-            headers: http::HeaderMap::new(),
-            body: bytes::Bytes::new(),
-        });
+        let (headers, body) = (http::HeaderMap::new(), bytes::Bytes::new());
+        let answer = status.map(|status| Box::new(Answer { status, headers, body }));
         ServiceError { answer, ..ServiceError::new(kind, "catalog", "") }
     }
 
