@@ -114,10 +114,10 @@ impl Noise {
         let id = format!("noisy/{}", format!("{self:?}").to_lowercase());
         server.deploy_with(&id, LIMITS, self.source()).await.expect("the neighbour is deployed");
         match self {
-            Self::Deploys => {
-                deploys(server, 4, "deploys", |n| format!("pub fn main(request) {{ `small {n}` }}"))
-            }
-            Self::Bombs => deploys(server, 8, "compile bombs", bomb),
+            Self::Deploys => deploys(server, 4, ("stormy", "deploys"), |n| {
+                format!("pub fn main(request) {{ `small {n}` }}")
+            }),
+            Self::Bombs => deploys(server, 8, ("bombers", "compile bombs"), bomb),
             Self::Answers => slow_readers(server, &format!("/{id}")),
             _ => Running::Calls(Load::crowd(&server.device, &format!("/{id}"), CROWD)),
         }
@@ -130,7 +130,13 @@ fn bomb(n: usize) -> String {
     format!("pub fn main(request) {{ match request.path().len() {{ {arms} _ => 0 }} }}")
 }
 
-fn deploys(server: &Server, at_once: usize, what: &'static str, source: fn(usize) -> String) -> Running {
+/// Each as a team of its own: in thirty seconds one uses up what a team may deploy in an hour.
+fn deploys(
+    server: &Server,
+    at_once: usize,
+    (team, what): (&'static str, &'static str),
+    source: fn(usize) -> String,
+) -> Running {
     let (ends, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let tasks = (0..at_once).map(|number| {
         let (ends, done, client) = (Arc::clone(&ends), Arc::clone(&done), server.client());
@@ -140,10 +146,10 @@ fn deploys(server: &Server, at_once: usize, what: &'static str, source: fn(usize
                 count += 1;
                 let script = format!("storm{number}");
                 let archive =
-                    tests::server::bundle(&format!("noisy/{script}"), "", &source(count)).to_archive();
+                    tests::server::bundle(&format!("{team}/{script}"), "", &source(count)).to_archive();
                 let upload = api::client::Upload::default();
                 // Whether it is taken, too large, or told to wait: it was asked.
-                let _ = client.upload("noisy", &script, archive.into(), &upload).await;
+                let _ = client.upload(team, &script, archive.into(), &upload).await;
                 done.fetch_add(1, Ordering::Relaxed);
             }
         })
