@@ -60,7 +60,12 @@ pub fn unix_ms() -> u64 {
 /// The same, as it was at the last tick of the machine, some milliseconds ago at most: for what is told to people, on
 /// the path of every call.
 pub fn about_unix_ms() -> u64 {
-    let now = clock_gettime(ClockId::RealtimeCoarse);
+    ms(ClockId::RealtimeCoarse)
+}
+
+/// Milliseconds on a clock.
+pub(crate) fn ms(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
     let [seconds, nanos] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
     seconds * 1_000 + nanos / 1_000_000
 }

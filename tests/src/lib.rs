@@ -9,6 +9,7 @@ pub mod proxy;
 pub mod server;
 
 pub mod device;
+pub mod fleet;
 pub mod load;
 
 pub mod service;

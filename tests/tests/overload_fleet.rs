@@ -1,14 +1,14 @@
 //! A switch that is set on a node with ten times as much to do as it can: it is in force there at once, and on the
 //! other nodes of the fleet soon. Three servers on one store, a real Cassandra.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use api::SwitchRequest;
 use tests::cassandra::Cassandra;
 use tests::device::Device;
+use tests::fleet;
 use tests::load::{Kind, Load};
-use tests::server::{Options, Server};
+use tests::server::Server;
 use tests::wait::until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callboard-under-test");
@@ -20,45 +20,30 @@ const FOLLOWS: Duration = Duration::from_secs(2);
 const LIMITS: &str = "priority = \"background\"\n[endpoint.limits]\nrate = \"1000000/s\"\nburst = 1000000\n\
                       concurrency = 100000\ndeadline = \"3s\"\nfuel = 50_000_000\n";
 
-fn fleet(cassandra: &Cassandra) -> Vec<Server> {
-    let store = format!("cql://{}/{}", cassandra.address(), cassandra.fresh_keyspace());
-    let key = ("CALLBOARD_SIGNING_KEY".to_owned(), "5a".repeat(32));
-    let migrate = ["store", "migrate", "--store", &store, "--set", "store.timeout=20s"];
-    let migrated = Command::new(PROGRAM).args(migrate).env(&key.0, &key.1).output().unwrap();
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-    let settings = [
-        "limits.ceiling.rate=1000000/s",
-        "limits.ceiling.burst=1000000",
-        "limits.ceiling.concurrency=100000",
-        "limits.ceiling.deadline=10s",
-        "limits.team.rate=1000000/s",
-        "limits.team.burst=1000000",
-        "limits.team.concurrency=100000",
-        "limits.node.concurrency=100000",
-        "limits.client.rate=1000000/s",
-        "limits.client.burst=1000000",
-    ];
-    let server = |name: &str| {
-        let name = format!("node.name={name}");
-        let settings = settings.iter().map(|setting| (*setting).to_owned()).chain([name]);
-        let settings = settings.flat_map(|setting| ["--set".to_owned(), setting]);
-        let arguments = ["--store".to_owned(), store.clone()].into_iter().chain(settings).collect();
-        let options = Options { arguments, environment: vec![key.clone()], ..Options::default() };
-        Server::start_with(PROGRAM, options)
-    };
-    ["one", "two", "three"].map(server).into()
-}
+/// Limits that are in nobody's way.
+const SETTINGS: [&str; 10] = [
+    "limits.ceiling.rate=1000000/s",
+    "limits.ceiling.burst=1000000",
+    "limits.ceiling.concurrency=100000",
+    "limits.ceiling.deadline=10s",
+    "limits.team.rate=1000000/s",
+    "limits.team.burst=1000000",
+    "limits.team.concurrency=100000",
+    "limits.node.concurrency=100000",
+    "limits.client.rate=1000000/s",
+    "limits.client.burst=1000000",
+];
 
-async fn answers(server: &Server, path: &str, status: u16) -> Duration {
+async fn answers(server: &Server, path: &str, status: u16) {
     let device = Device::of(&server.device);
     let look = async || (device.get(path).await.status == status).then_some(());
-    until(&format!("{path} is answered with {status}"), PATIENCE, look).await.1
+    until(&format!("{path} is answered with {status}"), PATIENCE, look).await;
 }
 
 #[tokio::test]
 async fn a_switch_that_is_set_on_an_overloaded_node_is_soon_in_force_on_the_others() {
     let Some(cassandra) = Cassandra::start() else { return };
-    let servers = fleet(&cassandra);
+    let servers = fleet::three(PROGRAM, &cassandra, &SETTINGS);
     let busy = &servers[0];
     let heavy = "pub fn main(request) { let sum = 0; for i in 0..240000 { sum += i; } `${sum}` }";
     busy.deploy_with("tv/heavy", LIMITS, heavy).await.unwrap();
@@ -70,7 +55,7 @@ async fn a_switch_that_is_set_on_an_overloaded_node_is_soon_in_force_on_the_othe
     let can =
         Load::crowd(&busy.device, "/tv/heavy", 8).run_for(time).await.answered() as f64 / time.as_secs_f64();
     let load = Load::at_rates(&busy.device, vec![Kind::of("/tv/heavy", can * 10.0)]);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    answers(busy, "/tv/heavy", 503).await;
 
     let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
     for _ in 0..FLIPS {

@@ -1,7 +1,6 @@
 //! Quotas of a fleet: three servers on one store, a real Cassandra. What is set on one holds on all, what a node has
 //! of a rate follows the traffic, and all together admit no more than is stated.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +8,8 @@ use std::time::{Duration, Instant};
 use api::{QuotaChange, QuotaRequest, QuotaRule};
 use tests::cassandra::Cassandra;
 use tests::device::Device;
-use tests::server::{Options, Server};
+use tests::fleet;
+use tests::server::Server;
 use tests::wait::until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callboard-under-test");
@@ -17,26 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ENDPOINT: &str = "endpoint:tv/home/main";
 const RATE: f64 = 60.0;
 const BURST: f64 = 6.0;
-
-/// Nothing where there can be no Cassandra.
-fn fleet() -> Option<(Cassandra, Vec<Server>)> {
-    let cassandra = Cassandra::start()?;
-    let store = format!("cql://{}/{}", cassandra.address(), cassandra.fresh_keyspace());
-    let key = ("CALLBOARD_SIGNING_KEY".to_owned(), "5a".repeat(32));
-    let migrate = ["store", "migrate", "--store", &store, "--set", "store.timeout=20s"];
-    let migrated = Command::new(PROGRAM).args(migrate).env(&key.0, &key.1).output().unwrap();
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-    let server = |name: &str| {
-        let name = format!("node.name={name}");
-        let arguments = ["--store", &store, "--set", &name].map(str::to_owned).into();
-        Server::start_with(
-            PROGRAM,
-            Options { arguments, environment: vec![key.clone()], ..Options::default() },
-        )
-    };
-    let servers = ["one", "two", "three"].map(server).into();
-    Some((cassandra, servers))
-}
 
 async fn rate(server: &Server) -> QuotaRule {
     let state = server.client().quotas(ENDPOINT).await.unwrap();
@@ -87,7 +67,8 @@ async fn load(servers: &[&Server], time: Duration) -> Vec<Instant> {
 
 #[tokio::test]
 async fn three_servers_share_a_rate_that_was_set_on_one_of_them() {
-    let Some((_cassandra, servers)) = fleet() else { return };
+    let Some(cassandra) = Cassandra::start() else { return };
+    let servers = fleet::three(PROGRAM, &cassandra, &[]);
     let wide = "[endpoint.limits]\nrate = \"50000/s\"\nburst = 50_000";
     servers[0].deploy_with("tv/home", wide, "pub fn main(request) { `home` }").await.unwrap();
     let change = |name: &str, limit: String| QuotaChange {

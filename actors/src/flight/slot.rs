@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use quotas::scope::{EndpointId, NAME_MAX, RevisionNumber};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 
 use super::{FlightBoard, LaneSeen, Running};
+use crate::who;
 
 const AT_SEQUENCE: usize = 0;
 const AT_THREAD: usize = 1;
@@ -112,9 +113,7 @@ impl Drop for Marking<'_> {
 
 /// Milliseconds on a clock that all processes share and that costs next to nothing to read.
 fn now_ms() -> u64 {
-    let now = clock_gettime(ClockId::MonotonicCoarse);
-    let [seconds, nanos] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
-    seconds * 1_000 + nanos / 1_000_000
+    who::ms(ClockId::MonotonicCoarse)
 }
 
 /// The lane at this place, if one is open there.
