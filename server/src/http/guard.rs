@@ -14,6 +14,7 @@ mod body;
 mod closing;
 mod pieces;
 mod places;
+mod queue;
 mod watch;
 
 use std::io;
@@ -29,6 +30,7 @@ pub use body::awaited;
 pub use closing::Closing;
 use pieces::{Pieces, Wanted};
 pub use places::{Place, Places};
+use queue::queued;
 pub use watch::{Bounds, Watch};
 
 /// A connection under watch.
@@ -71,6 +73,21 @@ impl Guarded {
             Poll::Ready(ended) => return Poll::Ready(ended.map(drop)),
         }
         Poll::Pending
+    }
+
+    /// Tells the watch what became of an answer's bytes.
+    fn wrote(&self, written: Poll<io::Result<usize>>, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Pending => self.watch.writer_waits(cx.waker(), queued(self.pieces.io())),
+            Poll::Ready(Ok(count)) => {
+                self.watch.bytes_went(*count);
+                if self.watch.is_stalled() {
+                    self.watch.is_queued(queued(self.pieces.io()));
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+        }
+        written
     }
 }
 
@@ -125,17 +142,8 @@ impl AsyncWrite for Guarded {
         if this.watch.is_over() {
             return Poll::Ready(Err(too_slow()));
         }
-        match this.pieces.io_mut().poll_write(cx, bytes) {
-            Poll::Pending => {
-                this.watch.writer_waits(cx.waker());
-                Poll::Pending
-            }
-            Poll::Ready(written) => {
-                let written = written?;
-                this.watch.bytes_went(written);
-                Poll::Ready(Ok(written))
-            }
-        }
+        let written = this.pieces.io_mut().poll_write(cx, bytes);
+        this.wrote(written, cx)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -157,17 +165,8 @@ impl AsyncWrite for Guarded {
         if this.watch.is_over() {
             return Poll::Ready(Err(too_slow()));
         }
-        match this.pieces.io_mut().poll_write_vectored(cx, bytes) {
-            Poll::Pending => {
-                this.watch.writer_waits(cx.waker());
-                Poll::Pending
-            }
-            Poll::Ready(written) => {
-                let written = written?;
-                this.watch.bytes_went(written);
-                Poll::Ready(Ok(written))
-            }
-        }
+        let written = this.pieces.io_mut().poll_write_vectored(cx, bytes);
+        this.wrote(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

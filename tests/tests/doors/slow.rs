@@ -19,8 +19,12 @@ const LATE: Duration = Duration::from_secs(4);
 const PACE: Duration = Duration::from_millis(500);
 /// How long anybody holds out: far beyond all bounds.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the deaf do not listen: the server's own patience with them is two seconds.
-const DEAF: Duration = Duration::from_secs(7);
+/// How long the deaf do not listen: the server's own patience with them is five seconds.
+const DEAF: Duration = Duration::from_secs(9);
+/// How much of its answer a device on a slow net takes at a time.
+const SIP: usize = 32 << 10;
+/// How long it is at it then: 128 sips, ten a second.
+const SIPPING: Duration = Duration::from_secs(13);
 
 /// The endpoint that takes bodies.
 pub const TAKER: &str = "pub fn main(request) { `${request.text()?.len()}` }";
@@ -55,16 +59,19 @@ pub enum Kind {
     Silent,
     /// It asks for much and does not read.
     Deaf,
+    /// It asks for much and reads all of it, at 320 KiB/s: it is on a slow net, and is served.
+    Sipping,
 }
 
 /// How many of each there are.
-pub const CROWD: [(Kind, usize); 6] = [
+pub const CROWD: [(Kind, usize); 7] = [
     (Kind::Head, 500),
     (Kind::SecondHead, 500),
     (Kind::Body, 500),
     (Kind::Chunks, 100),
     (Kind::Silent, 50),
     (Kind::Deaf, 20),
+    (Kind::Sipping, 2),
 ];
 
 /// How a client ended.
@@ -86,6 +93,7 @@ impl Kind {
             Self::Body | Self::Chunks => BODY,
             Self::Silent => IDLE,
             Self::Deaf => DEAF,
+            Self::Sipping => SIPPING,
         }
     }
 }
@@ -101,6 +109,7 @@ impl Ending {
             // Who was let in is told.
             (Kind::Body | Kind::Chunks, Ok([408])) => true,
             (Kind::Deaf, _) => self.heard.len() < LARGE_BYTES,
+            (Kind::Sipping, Ok([200])) => self.heard.len() > LARGE_BYTES,
             _ => false,
         };
         let in_time = self.lived >= Duration::from_secs(1) && self.lived <= self.kind.bound() + LATE;
@@ -148,6 +157,7 @@ async fn live(kind: Kind, door: SocketAddr) -> Ending {
         }
         Kind::Silent => trickle(kind, connect(door).await, "", "").await,
         Kind::Deaf => deaf(door).await,
+        Kind::Sipping => sipping(door).await,
     }
 }
 
@@ -197,10 +207,7 @@ async fn trickle(kind: Kind, mut stream: TcpStream, text: &str, rest: &str) -> E
 
 /// Asks for much, does not read it for a while, and then looks what is left of it.
 async fn deaf(door: SocketAddr) -> Ending {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(4096).expect("a small buffer");
-    let mut stream = socket.connect(door).await.expect("the door takes connections");
-    stream.write_all(b"GET /big/answer HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the head is taken");
+    let mut stream = asking_for_much(door).await;
     let began = Instant::now();
     tokio::time::sleep(DEAF).await;
     let lived = began.elapsed();
@@ -208,4 +215,34 @@ async fn deaf(door: SocketAddr) -> Ending {
     // An end by reset is an end, too.
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut heard)).await;
     Ending { kind: Kind::Deaf, lived, heard, closed: read.is_ok() }
+}
+
+/// Asks for much, and takes it as slowly as a slow net brings it.
+async fn sipping(door: SocketAddr) -> Ending {
+    let mut stream = asking_for_much(door).await;
+    let (mut heard, mut sip, began) = (Vec::new(), vec![0; SIP], Instant::now());
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    let closed = loop {
+        pace.tick().await;
+        match tokio::time::timeout(PATIENCE, stream.read_exact(&mut sip)).await {
+            Ok(Ok(_)) => heard.extend_from_slice(&sip),
+            Ok(Err(_)) => break true,
+            Err(_) => break false,
+        }
+        if heard.len() >= LARGE_BYTES {
+            // What is left is less than a sip.
+            break tokio::time::timeout(PATIENCE, stream.read_to_end(&mut heard)).await.is_ok();
+        }
+    };
+    Ending { kind: Kind::Sipping, lived: began.elapsed(), heard, closed }
+}
+
+/// A connection with little room for what it asks for.
+async fn asking_for_much(door: SocketAddr) -> TcpStream {
+    const ASK: &[u8] = b"GET /big/answer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let mut stream = socket.connect(door).await.expect("the door takes connections");
+    stream.write_all(ASK).await.expect("the head is taken");
+    stream
 }

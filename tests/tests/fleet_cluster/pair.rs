@@ -7,7 +7,7 @@ use api::client::{List, Upload};
 use api::{ClientError, SwitchRequest};
 use tests::device::Device;
 use tests::server::{Options, Server, bundle};
-use tests::wait::until;
+use tests::wait::{until, until_else};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callboard-under-test");
 const KEY: (&str, &str) =
@@ -122,24 +122,31 @@ impl Pair {
         let newest = self.newest();
         for at in [0, 1] {
             let what = format!("server {at} answers {newest}");
-            until(&what, limit, async || (self.answer(at).await == newest).then_some(())).await;
+            let answered = async || {
+                let answer = self.answer(at).await;
+                if answer == newest { Ok(()) } else { Err(answer) }
+            };
+            until_else(&what, limit, answered).await;
         }
         for (at, server) in self.servers.iter().enumerate() {
-            until(&format!("server {at} says that both agree"), limit, async || {
-                let found = server.client().convergence("tv", "home", "main").await.ok()?;
-                (found.converged && found.nodes.len() == 2).then_some(())
-            })
-            .await;
+            let agree = async || {
+                let found = server.client().convergence("tv", "home", "main").await;
+                match found {
+                    Ok(found) if found.converged && found.nodes.len() == 2 => Ok(()),
+                    other => Err(other),
+                }
+            };
+            until_else(&format!("server {at} says that both agree"), limit, agree).await;
         }
     }
 
     /// Waits until the history is the same on both; nothing of it that was acknowledged is missing.
     pub async fn both_have_all_that_was_acknowledged(&self, limit: Duration) {
-        let (histories, _) = until("the histories agree", limit, async || {
-            let (one, two) = (self.history(0).await?, self.history(1).await?);
-            (one == two).then_some(one)
-        })
-        .await;
+        let agree = async || match (self.history(0).await, self.history(1).await) {
+            (Ok(one), Ok(two)) if one == two => Ok(one),
+            other => Err(other),
+        };
+        let (histories, _) = until_else("the histories agree", limit, agree).await;
         for acknowledged in &self.acknowledged {
             assert!(histories.contains(acknowledged), "{acknowledged:?} is missing in {histories:?}");
         }
@@ -151,9 +158,9 @@ impl Pair {
         );
     }
 
-    async fn history(&self, at: usize) -> Option<Vec<(u64, String)>> {
+    async fn history(&self, at: usize) -> Result<Vec<(u64, String)>, ClientError> {
         let list = List { limit: Some(100), ..List::default() };
-        let found = self.servers[at].client().revisions("tv", "home", &list).await.ok()?.items;
-        Some(found.into_iter().map(|revision| (revision.number, revision.message)).collect())
+        let found = self.servers[at].client().revisions("tv", "home", &list).await?.items;
+        Ok(found.into_iter().map(|revision| (revision.number, revision.message)).collect())
     }
 }

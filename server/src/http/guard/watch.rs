@@ -10,8 +10,8 @@ use super::pieces::Wanted;
 
 /// How often a thread looks at its connections.
 const TICK: Duration = Duration::from_millis(250);
-/// An answer that is not taken is waited for so long before its rate counts.
-const WRITE_GRACE: Duration = Duration::from_secs(2);
+/// An answer that is not taken is waited for so long before its rate counts: a device may lose its net for a moment.
+const WRITE_GRACE: Duration = Duration::from_secs(5);
 /// How long a call goes on for a device that closed its end: who closed only half of it hears the answer until then.
 const GONE: Duration = Duration::from_secs(1);
 /// How long a connection may be quiet when its door is about to shut: longer than a request is on its way.
@@ -40,6 +40,17 @@ enum Phase {
     Called,
 }
 
+/// How an answer is taken for which there was no room at some time.
+#[derive(Debug, Clone, Copy)]
+struct Stall {
+    /// Since when that is looked at.
+    since: Instant,
+    /// How much of all that was ever said the other end had by then.
+    before: u64,
+    /// How much it had when that was looked at last.
+    taken: u64,
+}
+
 /// One connection's watch.
 #[derive(Debug)]
 pub struct Watch {
@@ -47,8 +58,10 @@ pub struct Watch {
     closing: Closing,
     phase: Cell<Phase>,
     since: Cell<Instant>,
-    /// Since when the other end takes nothing or little of an answer, and how much it took since.
-    stalled: Cell<Option<(Instant, u64)>>,
+    /// How many bytes the system has taken from us for the other end.
+    went: Cell<u64>,
+    /// Whether the other end takes nothing or little of an answer.
+    stalled: Cell<Option<Stall>>,
     /// Whether bytes wait that the other end does not take.
     blocked: Cell<bool>,
     /// What whoever handles a request waits for of its body.
@@ -80,6 +93,7 @@ impl Watch {
             closing,
             phase: Cell::new(Phase::Idle),
             since: Cell::new(Instant::now()),
+            went: Cell::new(0),
             stalled: Cell::new(None),
             blocked: Cell::new(false),
             awaited: Cell::new(Wanted::Nothing),
@@ -177,7 +191,9 @@ impl Watch {
         self.reader.borrow_mut().take().into_iter().for_each(Waker::wake);
     }
 
+    /// The system took so many bytes of an answer.
     pub(super) fn bytes_went(&self, count: usize) {
+        self.went.set(self.went.get() + count as u64);
         if self.blocked.replace(false) {
             self.wake_reader();
         }
@@ -185,35 +201,58 @@ impl Watch {
             // An answer that is being taken is no quiet connection, however long it takes.
             self.since.set(now());
         }
-        if let Some((since, taken)) = self.stalled.get() {
-            let taken = taken + count as u64;
-            // Taken fast enough: the count begins anew, so that an old burst excuses no new stall.
-            let fine = self.rate_holds(since, taken, now());
-            self.stalled.set(if fine { None } else { Some((since, taken)) });
-        }
     }
 
     pub(super) fn reader_waits(&self, waker: &Waker) {
         keep(&self.reader, waker);
     }
 
-    pub(super) fn writer_waits(&self, waker: &Waker) {
+    /// The system has no room for more of an answer, and keeps so many bytes for the other end. Whoever writes is
+    /// woken by each tick, and says so again.
+    pub(super) fn writer_waits(&self, waker: &Waker, queued: u64) {
         self.blocked.set(true);
         if self.stalled.get().is_none() {
-            self.stalled.set(Some((now(), 0)));
+            let taken = self.went.get().saturating_sub(queued);
+            self.stalled.set(Some(Stall { since: now(), before: taken, taken }));
         }
+        self.is_queued(queued);
         keep(&self.writer, waker);
     }
 
-    fn rate_holds(&self, since: Instant, taken: u64, now: Instant) -> bool {
-        let waited = now.saturating_duration_since(since).saturating_sub(WRITE_GRACE);
-        taken as f64 >= waited.as_secs_f64() * self.bounds.min_rate as f64
+    /// Whether it matters how much of an answer is on its way.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.get().is_some()
+    }
+
+    /// So many bytes of what went the system still keeps for the other end. That there is room says too little: the
+    /// system makes some when a good part of all that it keeps is taken, and that may be megabytes.
+    pub(super) fn is_queued(&self, bytes: u64) {
+        let Some(stall) = self.stalled.get() else { return };
+        let (taken, now) = (self.went.get().saturating_sub(bytes), now());
+        let new = taken.saturating_sub(stall.before);
+        let fine = new > 0 && self.is_rate(new, now.saturating_duration_since(stall.since));
+        self.stalled.set(match (fine, self.blocked.get()) {
+            (true, false) => None,
+            // Taken fast enough: the count begins anew, so that an old burst excuses no new stall.
+            (true, true) => Some(Stall { since: now, before: taken, taken }),
+            (false, _) => Some(Stall { taken, ..stall }),
+        });
+    }
+
+    fn is_rate(&self, bytes: u64, time: Duration) -> bool {
+        bytes as f64 >= time.as_secs_f64() * self.bounds.min_rate as f64
+    }
+
+    fn is_slow_taker(&self, now: Instant) -> bool {
+        self.stalled.get().is_some_and(|Stall { since, before, taken }| {
+            let waited = now.saturating_duration_since(since).saturating_sub(WRITE_GRACE);
+            !self.is_rate(taken.saturating_sub(before), waited)
+        })
     }
 
     fn is_too_long(&self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.since.get());
-        let slow_taker = self.stalled.get().is_some_and(|(since, taken)| !self.rate_holds(since, taken, now));
-        slow_taker
+        self.is_slow_taker(now)
             || match self.phase.get() {
                 // One that still takes its answer is not quiet.
                 Phase::Idle if self.closing.has_begun() && self.stalled.get().is_none() => {
@@ -233,6 +272,9 @@ impl Watch {
             self.over.set(true);
             let wakers = [self.reader.borrow_mut().take(), self.writer.borrow_mut().take()];
             wakers.into_iter().flatten().for_each(Waker::wake);
+        } else if self.is_stalled() {
+            let writer = self.writer.borrow_mut().take();
+            writer.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -286,6 +328,7 @@ mod tests {
             closing: Closing::default(),
             phase: Cell::new(Phase::Idle),
             since: Cell::new(Instant::now()),
+            went: Cell::new(0),
             stalled: Cell::new(None),
             blocked: Cell::new(false),
             awaited: Cell::new(Wanted::Nothing),
@@ -301,7 +344,7 @@ mod tests {
     fn nothing_is_read_from_who_takes_nothing() {
         let watch = watch();
         assert!(!watch.is_blocked());
-        watch.writer_waits(Waker::noop());
+        watch.writer_waits(Waker::noop(), 0);
         assert!(watch.is_blocked());
         watch.bytes_went(1);
         assert!(!watch.is_blocked());
@@ -352,15 +395,35 @@ mod tests {
     #[test]
     fn an_answer_must_be_taken_at_the_least_rate() {
         let start = Instant::now();
-        for (taken, seconds, over) in [(0, 1, false), (0, 3, true), (2_500, 4, false), (1_500, 4, true)] {
+        for (taken, seconds, over) in
+            [(0, 4, false), (0, 6, true), (2_500, 7, false), (1_500, 7, true), (1, 5, false)]
+        {
             let watch = watch();
             watch.phase.set(Phase::Handled);
-            watch.stalled.set(Some((start, taken)));
+            watch.stalled.set(Some(Stall { since: start, before: 70, taken: 70 + taken }));
             assert_eq!(
                 watch.is_too_long(start + Duration::from_secs(seconds)),
                 over,
                 "{taken} in {seconds} s"
             );
         }
+    }
+
+    #[test]
+    fn what_the_other_end_has_counts_and_not_what_there_is_room_for() {
+        let watch = watch();
+        watch.phase.set(Phase::Handled);
+        watch.bytes_went(3_000_000);
+        watch.writer_waits(Waker::noop(), 2_500_000);
+        // No room for long; and all the while some of it is taken.
+        for (second, queued) in [(1, 2_400_000), (8, 2_300_000), (20, 2_200_000)] {
+            NOW.set(Some(watch.since.get() + Duration::from_secs(second)));
+            watch.writer_waits(Waker::noop(), queued);
+            assert!(!watch.is_too_long(now()), "after {second} s");
+        }
+        NOW.set(Some(now() + Duration::from_secs(6)));
+        watch.writer_waits(Waker::noop(), 2_200_000);
+        assert!(watch.is_too_long(now()), "nothing is taken any more");
+        NOW.set(None);
     }
 }
