@@ -35,7 +35,7 @@ pub use self::deploy::{Deploy, Deployed};
 pub(crate) use self::prepare::{Depth, Prepared, prepare};
 pub(crate) use self::quota::MergeQuotas;
 use self::quota::{Book, Demand};
-pub use self::quota::{Origin, QuotaInfo, QuotaOf, RuleInfo, SetQuota};
+pub use self::quota::{Origin, QuotaInfo, QuotaOf, QuotaPut, QuotasSet, RuleInfo, SetQuota};
 pub use self::read::{EndpointInfo, Endpoints, FileInfo, FileOf, Heads, History, OneRevision, StandingOf};
 
 /// The actor.

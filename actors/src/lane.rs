@@ -16,14 +16,14 @@ mod refusals;
 mod registry;
 mod run;
 mod slow;
+mod unit;
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::SendError;
-use actix::{Actor, Addr};
+use actix::Actor;
 use arc_swap::Guard;
 use foldhash::HashMap;
 use quotas::admission::{self, Ask, Verdict};
@@ -40,13 +40,11 @@ use quotas::units::{Bytes, Moment};
 use runtime::error::Failure;
 use runtime::fuel::now_nanos;
 use runtime::run::{Cost, Outcome};
-use runtime::unit::Unit;
-use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
 pub use self::actor::LaneActor;
 pub(crate) use self::call::Begun;
-pub use self::call::{Admitted, Answered, CallFailure, Incoming};
+pub use self::call::{Admitted, Answered, CallFailure, Incoming, Place};
 pub use self::fallback::{Fallen, Source};
 pub use self::good::{Key, LastGood};
 pub(crate) use self::pressure::Coming;
@@ -57,19 +55,14 @@ use self::refusals::Decisions;
 pub use self::refusals::{Decision, History};
 pub use self::registry::LaneRegistry;
 pub use self::slow::SlowLanes;
-use crate::endpoint::{Begin, Busy, Endpoint};
+use self::unit::Running;
 use crate::events::{self, Event};
 use crate::flight::{FlightBoard, Slot};
 use crate::metrics::LaneStats;
 use crate::node::Node;
 use crate::routes::{EndpointEntry, Routes};
-use crate::supervisor::EndpointFailed;
 use crate::who::{about_unix_ms, unix_ms};
 
-/// How often a call asks for its unit: of an actor, of one that is new, and anew when those had failed.
-const ATTEMPTS: u32 = 6;
-/// How long a call waits for a cold unit, at least; the unit is loaded to the end either way.
-const COLD_WAIT: Duration = Duration::from_secs(2);
 /// An answer of so many bytes is not counted in the ledgers of memory: a connection alone holds more.
 const SMALL: u64 = 4 * 1024;
 /// The outcome of a call that was dropped since nobody waited for its answer any more.
@@ -96,26 +89,6 @@ struct Inner {
     fallbacks: Cell<u32>,
     /// Its place on the flight board, where there is one.
     slot: Option<Rc<Slot>>,
-}
-
-/// An endpoint's actor on this thread.
-struct Running {
-    addr: Addr<Endpoint>,
-    /// The step of the script that its unit belongs to.
-    seq: u64,
-    calls: Rc<Cell<u32>>,
-}
-
-/// What became of asking an endpoint's actor for its unit.
-enum Asked {
-    /// It answers there, and counts the call until then and after.
-    Waits(oneshot::Receiver<Arc<Unit>>, Busy),
-    /// There is no actor that has the unit already.
-    Cold,
-    /// Too many wait.
-    Full,
-    /// The actor is dead.
-    Gone,
 }
 
 impl Lane {
@@ -270,7 +243,15 @@ impl Lane {
         let pace = entry.guard.track.pace();
         let slow = self.0.node.shared().slow.of(pace);
         let was_observed = permit.observed().is_some();
-        let begun = Begun { since: at.nanos(), memory: Arc::clone(&memory), was_observed, coming: None };
+        // Another thread may be at the call for a moment longer than somebody waits for it: until then it has its place.
+        let place = if slow.is_some() { Place::Shared(Arc::new(permit)) } else { Place::Own(permit) };
+        let begun = Begun {
+            since: at.nanos(),
+            memory: Arc::clone(&memory),
+            was_observed,
+            coming: None,
+            place: place.share(),
+        };
         let outcome = match slow {
             Some(slow) => slow.run(entry, incoming, begun).await,
             None => self.attempt(entry, incoming, begun).await,
@@ -307,6 +288,7 @@ impl Lane {
                 endpoint: entry.id.clone(),
                 at_ms: unix_ms(),
                 revision: Some(entry.revision),
+                allowance: Some(entry.limits.allowance),
                 failure: failure.clone(),
             });
         }
@@ -325,7 +307,7 @@ impl Lane {
                 let _ = memory.took(length);
             }
         }
-        Answered { result, revision: entry.revision, cost, kept: (permit, memory), warning }
+        Answered { result, revision: entry.revision, cost, kept: (place, memory), warning }
     }
 
     /// Lets a call in and runs it.
@@ -358,6 +340,7 @@ impl Lane {
             endpoint: endpoint.clone(),
             at_ms: unix_ms(),
             revision: None,
+            allowance: None,
             failure: CallFailure::Refused(Box::new(refusal)),
         });
     }
@@ -382,76 +365,6 @@ impl Lane {
         run::run(self, entry, incoming, begun, unit).await.map_err(CallFailure::Refused)
     }
 
-    /// The unit that a call runs on, from its endpoint's actor, which is made where there is none.
-    async fn unit(&self, entry: &Arc<EndpointEntry>) -> Result<(Arc<Unit>, Busy), CallFailure> {
-        let mut brought = None;
-        for _ in 0..ATTEMPTS {
-            match self.post(entry, brought.take()) {
-                Asked::Waits(unit, busy) => {
-                    let unit = unit.await.map_err(|_| CallFailure::Lost)?;
-                    return Ok((unit, busy));
-                }
-                Asked::Cold => brought = Some(self.cold(entry).await?),
-                Asked::Full => return Err(CallFailure::Refused(refusals::no_room(&entry.id))),
-                Asked::Gone => self.failed(entry),
-            }
-        }
-        Err(CallFailure::Lost)
-    }
-
-    /// Asks the endpoint's actor for its unit, or makes one of a unit that is brought.
-    fn post(&self, entry: &Arc<EndpointEntry>, brought: Option<Arc<Unit>>) -> Asked {
-        let mut actors = self.0.actors.borrow_mut();
-        let running = match (actors.get_mut(&entry.id), &brought) {
-            (Some(running), Some(_)) => running,
-            (Some(running), None) if running.seq == entry.seq => running,
-            (_, None) => return Asked::Cold,
-            (None, Some(unit)) => actors.entry(entry.id.clone()).or_insert_with(|| {
-                let calls = Rc::new(Cell::new(0));
-                let actor =
-                    Endpoint::new(self.clone(), Arc::clone(entry), Arc::clone(unit), Rc::clone(&calls));
-                Running { addr: actor.run(), seq: entry.seq, calls }
-            }),
-        };
-        let (unit, waits) = oneshot::channel();
-        let brought = brought.map(|unit| (Arc::clone(entry), unit));
-        match running.addr.try_send(Begin { brought, unit }) {
-            Ok(()) => {
-                running.seq = running.seq.max(entry.seq);
-                Asked::Waits(waits, Busy::new(&running.calls))
-            }
-            Err(SendError::Full(_)) => Asked::Full,
-            Err(SendError::Closed(_)) => Asked::Gone,
-        }
-    }
-
-    /// The unit of an endpoint whose actor does not have it.
-    async fn cold(&self, entry: &Arc<EndpointEntry>) -> Result<Arc<Unit>, CallFailure> {
-        let units = &self.0.node.shared().units;
-        if let Some(unit) = units.peek(&entry.unit) {
-            return Ok(unit);
-        }
-        let (units, cell) = (Arc::clone(units), Arc::clone(&entry.unit));
-        let load = actix_rt::spawn(async move { units.load(&cell).await });
-        match tokio::time::timeout(entry.limits.allowance.deadline.max(COLD_WAIT), load).await {
-            Ok(Ok(loaded)) => Ok(loaded?),
-            Ok(Err(_)) => Err(CallFailure::Lost),
-            Err(_) => Err(CallFailure::Unit {
-                code: "unit.loading",
-                detail: "the unit is still being loaded".to_owned(),
-            }),
-        }
-    }
-
-    /// An actor was found dead: it is forgotten, and the supervisor told.
-    fn failed(&self, entry: &EndpointEntry) {
-        self.forget(&entry.id);
-        let failed = EndpointFailed { endpoint: entry.id.clone(), revision: entry.revision };
-        if let Err(error) = self.0.node.supervisor().try_send(failed) {
-            tracing::error!(endpoint = %entry.id, %error, "supervisor not told of a failed endpoint");
-        }
-    }
-
     /// The queue that calls begin by on this thread, if they do.
     pub(crate) fn queue(&self) -> Option<&Queue> {
         self.0.queue.as_ref()
@@ -467,11 +380,6 @@ impl Lane {
     /// Its place on the flight board, where there is one.
     pub(crate) fn slot(&self) -> Option<Rc<Slot>> {
         self.0.slot.clone()
-    }
-
-    /// Forgets the actor of an endpoint.
-    pub(crate) fn forget(&self, endpoint: &EndpointId) {
-        self.0.actors.borrow_mut().remove(endpoint);
     }
 
     /// Why this call may not go on, if a switch says so.

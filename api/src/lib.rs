@@ -32,6 +32,9 @@ mod shape;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Where a server's admin plane is when nobody says anything else.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:8081";
+
 pub use self::client::{BaseUrl, BaseUrlError, Client, ClientError};
 pub use self::codes::Code;
 pub use self::convergence::{Convergence, NodeStanding, NodeState};
@@ -44,7 +47,7 @@ pub use self::page::Page;
 pub use self::problem::{Diagnostic, Problem, Severity};
 pub use self::quotas::{
     QuotaAnswer, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaRule, QuotaSet, QuotaSource,
-    QuotaState,
+    QuotaState, QuotasSet,
 };
 pub use self::revisions::{
     ActivateRequest, Activated, Cut, Deleted, DeployAnswer, FileEntry, Head, Revision, RevisionDetail, Script,

@@ -8,7 +8,7 @@ mod operations;
 
 use serde_json::{Map, Value, json};
 
-use self::operations::{Answer, OPERATIONS, Operation, Place};
+use self::operations::{Answer, Operation, Place};
 use crate::codes;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::shape::{Schemas, Shape};
@@ -21,7 +21,7 @@ pub fn openapi() -> Value {
     let mut all = Schemas::new();
     Problem::schema(&mut all);
     let mut paths: Map<String, Value> = Map::new();
-    for operation in OPERATIONS {
+    for operation in operations::all() {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = describe(operation, &mut all);
     }

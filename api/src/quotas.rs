@@ -117,8 +117,23 @@ shapes! {
         pub set: Vec<QuotaSet>,
         /// The tag of that, for `If-Match`.
         pub etag: String,
+        /// Whether anything of the scope is on this node; what is not yet, it waits for.
+        pub present: bool,
         /// Whether it was only tried.
         pub dry_run: bool,
+    }
+
+    answer
+    /// What is set of a scope.
+    pub struct QuotasSet {
+        /// The scope.
+        pub scope: String,
+        /// What is set of it; of a name that is there twice, what ends is in force until then, and the other after.
+        pub set: Vec<QuotaSet>,
+        /// The tag of that, for `If-Match`.
+        pub etag: String,
+        /// Whether anything of the scope is on this node; what is not yet, it waits for.
+        pub present: bool,
     }
 
     answer

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::fuel::Stop;
+use quotas::limits::Allowance;
 
 /// Where in a script something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +100,40 @@ impl Stop {
             Self::Depth => "it nested calls or values too deeply",
             Self::Memory => "it used up its memory",
             Self::SharedMemory => "all calls together hold as much memory as they may, and it took more",
+        }
+    }
+
+    /// How much of it a call had, where it is the call's own.
+    pub fn limit(self, allowance: &Allowance) -> Option<String> {
+        match self {
+            Self::Fuel => Some(format!("{} units of fuel", allowance.fuel.get())),
+            Self::Deadline => Some(format!("{:?}", allowance.deadline)),
+            Self::HostCalls => Some(format!("{} host calls", allowance.host_calls)),
+            Self::HostBytes => Some(allowance.host_bytes.to_string()),
+            Self::Response => Some(allowance.response.to_string()),
+            Self::Memory => Some(allowance.memory.to_string()),
+            Self::Killed | Self::Depth | Self::SharedMemory => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Fuel => "Let the script do less in a call, or raise `fuel` in its limits.",
+            Self::Deadline => {
+                "See what it waits for: the services behind it, or its own work; or raise `deadline` in its limits."
+            }
+            Self::Killed => "`callboard switch list` shows who set it, and why.",
+            Self::HostCalls => {
+                "Ask services for several things at once, or raise `host_calls` in its limits."
+            }
+            Self::HostBytes => "Ask services for less, or raise `host_bytes` in its limits.",
+            Self::Response => "Answer less at a time, or raise `response` in its limits.",
+            Self::Depth => "Look for a function that calls itself, or a value that holds itself.",
+            Self::Memory => "Keep less at one time, or raise `memory` in its limits.",
+            Self::SharedMemory => {
+                "Try again in a moment; if it lasts, the node holds too many calls at one time."
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ mod server;
 mod status;
 mod switch;
 mod token;
+mod trail;
 mod why;
 
 use std::ffi::OsString;

@@ -30,6 +30,7 @@ use quotas::scope::ServiceName;
 pub use self::classes::ClassConfig;
 pub use self::client_key::{ClientKey, ClientKeySource, Network};
 pub use self::error::{ConfigError, Fault};
+pub use self::key::time_of;
 pub use self::secret::Secret;
 pub use self::sections::{
     AdminConfig, CompilerLimits, DeviceConfig, NodeSettings, ServiceConfig, StoreConfig, Timeouts,

@@ -4,6 +4,7 @@
 
 mod standins;
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context;
@@ -100,12 +101,15 @@ pub async fn deploy(client: &Client) -> anyhow::Result<()> {
 }
 
 /// What to try.
-pub fn invitation(device: &str, directory: &Path) -> String {
+pub fn invitation(device: &str, admin: SocketAddr, directory: &Path) -> String {
     let token = directory.join(TOKEN_FILE);
+    let admin = format!("http://{admin}");
+    let url =
+        if admin == api::DEFAULT_URL { String::new() } else { format!("  export CALLBOARD_URL={admin}\n") };
     format!(
         "try\n  curl '{device}/hello?name=TV'\n  curl '{device}/tv/home/ada'\n  \
          curl -X POST -d '{{\"title\":\"t1\",\"seconds\":95}}' '{device}/phone/playback/ada'\n\
-         deploy your own\n  export CALLBOARD_TOKEN=$(cat {})\n  callboard init my-first && callboard deploy my-first\n",
+         deploy your own\n{url}  export CALLBOARD_TOKEN=$(cat {})\n  callboard init my-first && callboard deploy my-first\n",
         token.display()
     )
 }

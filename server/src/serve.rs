@@ -84,7 +84,10 @@ pub fn run_demo(config: &Config) -> anyhow::Result<()> {
         let deploy = async {
             if is_ready.recv().await.is_some() {
                 demo::deploy(&client).await?;
-                greeting.tell(&Told::Ready, Some(&demo::invitation(&greeting.device, &config.data)));
+                greeting.tell(
+                    &Told::Ready,
+                    Some(&demo::invitation(&greeting.device, greeting.admin, &config.data)),
+                );
             }
             std::future::pending::<anyhow::Result<()>>().await
         };

@@ -98,7 +98,22 @@ fn a_command_ends_with_the_code_of_the_table() {
         assert!(all.contains(says), "{arguments:?}: {says:?}\n{all}");
         assert!(!all.contains("cb_secret"), "{arguments:?}: {all}");
     }
-    check(vec![rule(UPLOAD, 201, &deployed(7))], &["deploy"], 0, "tv/home@7 serves");
+    let kept_off = refused("GET /v1/endpoints/tv/home/hello ", "endpoint.unknown");
+    check(vec![rule(UPLOAD, 201, &deployed(7)), kept_off], &["deploy"], 0, "tv/home@7 serves");
+    let off = json!({
+        "id": "tv/home/hello", "team": "tv", "script": "home", "name": "hello", "path": "/hello", "methods": ["GET"],
+        "revision": 7, "priority": "user", "services": [], "problem": "team:tv was switched off by ana: r",
+        "limits": {
+            "fuel": 1, "memory": "8MiB", "deadline": "300ms", "response": "1MiB", "body": "1MiB", "host_calls": 1,
+            "host_bytes": "8MiB", "rate": "500/s", "burst": 50, "concurrency": 64,
+        },
+    });
+    check(
+        vec![rule(UPLOAD, 201, &deployed(7)), rule("GET /v1/endpoints/tv/home/hello ", 200, &off)],
+        &["deploy"],
+        0,
+        "devices get no answer of it: team:tv was switched off by ana: r",
+    );
     check(
         vec![rule(UPLOAD, 201, &deployed(6))],
         &["deploy"],
@@ -159,17 +174,35 @@ fn a_command_ends_with_the_code_of_the_table() {
 #[test]
 fn a_roll_back_goes_to_the_revision_before_and_moves_only_what_it_saw() {
     let history = json!({ "items": [revision(7, true), revision(5, false), revision(4, false)] });
-    let done = json!({ "head": head(5), "before": 7, "endpoints": [], "removed": [], "dry_run": false, "converged": true });
-    let fake = Fake::start(vec![
-        rule("GET /v1/scripts/tv/home/active", 200, &head(7)),
-        rule("GET /v1/scripts/tv/home/revisions", 200, &history),
-        rule("PUT /v1/scripts/tv/home/active", 200, &done),
-    ]);
+    let entry = |what: &str, number: u64| {
+        json!({
+            "id": "01", "at": "2026-01-02T03:04:05Z", "who": "ana", "from": "127.0.0.1", "what": what,
+            "subject": format!("revision:tv/home@{number}"), "detail": {},
+        })
+    };
+    // Newest first: 5 was rolled back before 7 came.
+    let audit = json!({ "items": [
+        entry("revision.deploy", 7), entry("revision.activate", 4), entry("revision.deploy", 5), entry("revision.deploy", 4),
+    ] });
     let directory = project();
-    let (code, out, _) = told(&run(directory.path(), &fake.url, &["rollback"]));
-    assert_eq!((code, out.as_str()), (0, "tv/home@5 serves, it was 7\n"));
-    let put = fake.asked().into_iter().find(|head| head.starts_with("PUT")).unwrap();
-    assert!(put.contains("if-match: \"12\"\r\n"), "{put}");
+    for (audit, to) in [
+        (rule("GET /v1/audit?", 200, &audit), 4),
+        (rule("GET /v1/audit?", 200, &json!({ "items": [] })), 5),
+        (refused("GET /v1/audit?", "auth.forbidden"), 5),
+    ] {
+        let done = json!({ "head": head(to), "before": 7, "endpoints": [], "removed": [], "dry_run": false, "converged": true });
+        let fake = Fake::start(vec![
+            rule("GET /v1/scripts/tv/home/active", 200, &head(7)),
+            rule("GET /v1/scripts/tv/home/revisions", 200, &history),
+            audit,
+            rule("PUT /v1/scripts/tv/home/active", 200, &done),
+        ]);
+        let (code, out, _) = told(&run(directory.path(), &fake.url, &["rollback"]));
+        assert_eq!((code, out), (0, format!("tv/home@{to} serves, it was 7\n")));
+        let asked = fake.asked();
+        let put = asked.iter().find(|head| head.starts_with("PUT")).unwrap();
+        assert!(put.contains("if-match: \"12\"\r\n"), "{put}");
+    }
 }
 
 #[test]

@@ -206,14 +206,24 @@ async fn what_was_set_ends_by_itself_and_outlives_a_restart() {
     server.deploy_with("tv/home", WIDE, BURNS).await.unwrap();
     set(&server, "team:tv", vec![change("rate", "123/s")]).await;
     let soon = api::time_from_ms(api::time_to_ms(api::time_now()) + 3_000);
-    let for_now = QuotaRequest { until: Some(soon), ..request(vec![change("concurrency", "17")]) };
+    let for_now = QuotaRequest {
+        until: Some(soon),
+        ..request(vec![change("concurrency", "17"), change("rate", "50/s")])
+    };
     server.client().set_quotas("team:tv", "*", &for_now, false).await.unwrap();
     assert_eq!(rule(&server, "team:tv", "concurrency.team").await.limit, "17");
+    let rate = rule(&server, "team:tv", "rate.team").await;
+    assert_eq!((rate.limit.as_str(), rate.burst, rate.source.until), ("50/s", Some(10), Some(soon)));
+    let listed = server.client().quotas_set().await.unwrap().items;
+    let names: Vec<_> =
+        listed[0].set.iter().map(|set| (set.name.as_str(), set.source.until.is_some())).collect();
+    assert_eq!(names, [("rate", false), ("rate", true), ("concurrency", true)], "{listed:?}");
     let (_, took) = until("the time of the limit is over", PATIENCE, async || {
         (rule(&server, "team:tv", "concurrency.team").await.limit == "256").then_some(())
     })
     .await;
     println!("back to the default {took:?} after a time of 3 s was set");
+    // What was set for good was only covered.
     assert_eq!(rule(&server, "team:tv", "rate.team").await.limit, "123/s");
 
     server.kill();
@@ -388,4 +398,25 @@ fn resident(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_scope_of_which_nothing_is_here_is_said_to_wait() {
+    let (server, _) = deployed().await;
+    let client = server.client();
+    for (scope, present) in
+        [("team:tv", true), ("team:tw", false), ("endpoint:tv/home/none", false), ("all", true)]
+    {
+        let asked = request(vec![change("concurrency", "20")]);
+        assert_eq!(client.set_quotas(scope, "*", &asked, false).await.unwrap().present, present, "{scope}");
+    }
+    let listed: Vec<_> =
+        client.quotas_set().await.unwrap().items.into_iter().map(|one| (one.scope, one.present)).collect();
+    let expected = [("all", true), ("endpoint:tv/home/none", false), ("team:tv", true), ("team:tw", false)];
+    for (scope, present) in expected {
+        assert!(listed.contains(&(scope.to_owned(), present)), "{scope}: {listed:?}");
+    }
+    // It holds of what comes.
+    server.deploy_with("tw/home", WIDE, BURNS).await.unwrap();
+    assert_eq!(rule(&server, "team:tw", "concurrency.team").await.limit, "20");
 }

@@ -211,18 +211,18 @@ impl Work {
         loop {
             let revision = revision(deploy, present.as_ref());
             let subject = RevisionId { script: deploy.script.clone(), number: revision.number };
+            let active = active(deploy, &revision, present.as_ref());
             let commit = Commit {
                 script: deploy.script.clone(),
                 expected_seq: present.as_ref().map_or(0, |head| head.seq),
                 deploy: id,
-                active: active(deploy, &revision, present.as_ref()),
+                active,
                 revision: Some(revision.clone()),
                 deleted: is_deleted(deploy, present.as_ref()),
-                audit: deploy.who.entry(
-                    "revision.deploy",
-                    Scope::Revision(subject),
-                    Some(deploy.message.clone()),
-                ),
+                audit: deploy
+                    .who
+                    .entry("revision.deploy", Scope::Revision(subject), Some(deploy.message.clone()))
+                    .with("active", active.map(RevisionNumber::get)),
             };
             match self.store.commit(&commit).await? {
                 Committed::Applied(head) => return Ok((revision, head)),

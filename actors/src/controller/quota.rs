@@ -21,7 +21,7 @@ use runtime::fuel::now_nanos;
 
 pub(super) use self::book::Book;
 pub(super) use self::parts::Demand;
-pub use self::show::{Origin, QuotaInfo, QuotaOf, RuleInfo};
+pub use self::show::{Origin, QuotaInfo, QuotaOf, QuotasSet, RuleInfo};
 use super::Controller;
 use super::deploy::RACES;
 use crate::error::ControlError;
@@ -34,10 +34,10 @@ const TICK: Duration = Duration::from_millis(500);
 /// How long the store may take for one change.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
-/// An operator: set these of a scope's quotas; or, when none are given, take all settings of it back. The answer
-/// is what is set then; it is stored and in force on this node.
+/// An operator: set these of a scope's quotas; or, when none are given, take all settings of it back. What was set
+/// until then for good is in force again when what is set for a time is over.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<QuotaRow, ControlError>")]
+#[rtype(result = "Result<QuotaPut, ControlError>")]
 pub struct SetQuota {
     /// Who asks.
     pub who: Who,
@@ -55,14 +55,23 @@ pub struct SetQuota {
     pub dry_run: bool,
 }
 
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaPut {
+    /// What is set of the scope, stored and in force on this node.
+    pub row: QuotaRow,
+    /// Whether anything of the scope is here. What is not, it waits for.
+    pub is_here: bool,
+}
+
 impl Handler<SetQuota> for Controller {
-    type Result = ResponseFuture<Result<QuotaRow, ControlError>>;
+    type Result = ResponseFuture<Result<QuotaPut, ControlError>>;
 
     fn handle(&mut self, set: SetQuota, ctx: &mut Self::Context) -> Self::Result {
         if let Err(error) = self.quotas.room_for(&set.scope, set.until_ms, unix_ms()) {
             return Box::pin(async { Err(error) });
         }
-        let (work, known) = (self.work(ctx), self.quotas.row(&set.scope));
+        let (work, known, is_here) = (self.work(ctx), self.quotas.row(&set.scope), self.is_here(&set.scope));
         Box::pin(async move {
             let (mut known, mut is_fresh) = (known, false);
             for _ in 0..=RACES {
@@ -70,18 +79,18 @@ impl Handler<SetQuota> for Controller {
                 if !is_stale {
                     let row = changed(&known, &set, unix_ms());
                     if row.rules.is_empty() && known.rules.is_empty() {
-                        return Ok(known);
+                        return Ok(QuotaPut { row: known, is_here });
                     }
                     if set.dry_run {
-                        return Ok(row);
+                        return Ok(QuotaPut { row, is_here });
                     }
                     let what = if set.changes.is_empty() { "quota.reset" } else { "quota.set" };
-                    let mut audit = set.who.entry(what, &set.scope, Some(set.reason.clone()));
-                    audit.detail = told(&audit.detail, &row);
+                    let audit = set.who.entry(what, &set.scope, Some(set.reason.clone()));
+                    let audit = audit.with("rules", told(&row));
                     if put(&*work.store, &row, &audit).await? {
                         work.controller.send(MergeQuotas(vec![row.clone()])).await?;
                         work.shared.fleet.hint(Change::Quota(row.scope.clone()));
-                        return Ok(row);
+                        return Ok(QuotaPut { row, is_here });
                     }
                 } else if is_fresh {
                     break;
@@ -97,9 +106,8 @@ impl Handler<SetQuota> for Controller {
     }
 }
 
-/// An audit entry's detail, with all that is set of the scope from now on.
-fn told(detail: &str, row: &QuotaRow) -> String {
-    let mut detail: serde_json::Value = serde_json::from_str(detail).unwrap_or_default();
+/// All that is set of the scope from now on, for the audit.
+fn told(row: &QuotaRow) -> serde_json::Value {
     let rules = row.rules.iter().map(|QuotaRule { name, setting, until_ms, .. }| {
         serde_json::json!({
             "name": name.to_string(),
@@ -109,8 +117,7 @@ fn told(detail: &str, row: &QuotaRow) -> String {
             "until_ms": until_ms,
         })
     });
-    detail["rules"] = rules.collect();
-    detail.to_string()
+    rules.collect()
 }
 
 async fn put(
@@ -122,10 +129,13 @@ async fn put(
     tokio::time::timeout(STORE_WAIT, store.put_quota(row, audit)).await.unwrap_or_else(late)
 }
 
-/// What is set after a change, of what was set before and is not over.
+/// What is set after a change, of what was set before and is not over. What is set for a time covers what was set for
+/// good, and what is set for good replaces both.
 fn changed(known: &QuotaRow, set: &SetQuota, now_ms: u64) -> QuotaRow {
+    let is_covered = |rule: &QuotaRule| set.until_ms.is_some() && rule.until_ms.is_none();
     let stays = |rule: &&QuotaRule| {
-        book::holds(rule, now_ms) && set.changes.iter().all(|(name, _)| *name != rule.name)
+        let is_named = set.changes.iter().any(|(name, _)| *name == rule.name);
+        rule.holds(now_ms) && (!is_named || is_covered(rule))
     };
     let kept = known.rules.iter().filter(stays).filter(|_| !set.changes.is_empty()).cloned();
     let new = set.changes.iter().map(|(name, setting)| QuotaRule {
@@ -137,7 +147,7 @@ fn changed(known: &QuotaRow, set: &SetQuota, now_ms: u64) -> QuotaRow {
         until_ms: set.until_ms,
     });
     let mut rules: Vec<QuotaRule> = kept.chain(new).collect();
-    rules.sort_by_key(|rule| rule.name);
+    rules.sort_by_key(|rule| (rule.name, rule.until_ms.is_some()));
     QuotaRow { scope: set.scope.clone(), generation: known.generation + 1, rules }
 }
 
@@ -174,11 +184,8 @@ impl Controller {
     pub(super) fn terms(&self, scope: &Scope, own: Terms) -> Terms {
         let policy = &self.shared.policy;
         let row = self.quotas.row(scope);
-        let now = unix_ms();
         let set: Vec<(Name, Setting)> = row
-            .rules
-            .iter()
-            .filter(|rule| book::holds(rule, now))
+            .in_force(unix_ms())
             .map(|rule| {
                 // Another node's ceilings may be higher.
                 let limit = rule.setting.limit.map(|limit| limit.min(rule.name.most(scope, policy)).max(1));

@@ -47,6 +47,27 @@ pub(crate) struct Begun {
     pub(crate) was_observed: bool,
     /// Until it begins, where it has to wait for that.
     pub(crate) coming: Option<Coming>,
+    /// Its place, where it runs on another thread than who waits for it.
+    pub(crate) place: Option<Arc<Permit>>,
+}
+
+/// A call's place among those that may be alive at one time.
+#[derive(Debug)]
+pub enum Place {
+    /// Who waits for the call has it.
+    Own(Permit),
+    /// Who runs the call has it too, and both have to be through.
+    Shared(Arc<Permit>),
+}
+
+impl Place {
+    /// For whoever runs the call.
+    pub(super) fn share(&self) -> Option<Arc<Permit>> {
+        match self {
+            Self::Own(_) => None,
+            Self::Shared(permit) => Some(Arc::clone(permit)),
+        }
+    }
 }
 
 /// What a call brings.
@@ -71,7 +92,7 @@ pub struct Answered {
     /// What it used.
     pub cost: Cost,
     /// Its place and its memory; to be kept until the body was written.
-    pub kept: (Permit, Arc<Hold>),
+    pub kept: (Place, Arc<Hold>),
     /// The rate that is nearly used up.
     pub warning: Option<RatePolicy>,
 }
@@ -109,5 +130,42 @@ impl CallFailure {
 impl From<UnitFailure> for CallFailure {
     fn from(failure: UnitFailure) -> Self {
         Self::Unit { code: failure.code, detail: failure.detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quotas::concurrency::Gate;
+    use quotas::units::InFlight;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_given_back_when_who_waits_and_who_runs_are_both_through() {
+        let gate = Arc::new(Gate::new(InFlight::new(1).unwrap()));
+        let permit = || Permit::take(&gate, &gate_of(9), &gate_of(9)).unwrap();
+        for drop_first in [true, false] {
+            let place = Place::Shared(Arc::new(permit()));
+            let runs = place.share();
+            assert_eq!(gate.in_flight(), 1);
+            let left: Box<dyn std::any::Any> = if drop_first {
+                drop(place);
+                Box::new(runs)
+            } else {
+                drop(runs);
+                Box::new(place)
+            };
+            assert_eq!(gate.in_flight(), 1, "one of the two is still at it");
+            drop(left);
+            assert_eq!(gate.in_flight(), 0);
+        }
+        let own = Place::Own(permit());
+        assert!(own.share().is_none());
+        drop(own);
+        assert_eq!(gate.in_flight(), 0);
+    }
+
+    fn gate_of(limit: u32) -> Arc<Gate> {
+        Arc::new(Gate::new(InFlight::new(limit).unwrap()))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quotas::limits::Allowance;
 use quotas::refusal::{Refusal, RefusalCode};
 use quotas::scope::{ClassName, EndpointId, RevisionNumber, Scope};
 use quotas::switches::{Board, CallFacts};
@@ -30,6 +31,8 @@ pub struct Decision {
     pub at_ms: u64,
     /// The revision that ran, if one did.
     pub revision: Option<RevisionNumber>,
+    /// What it might use, if it ran.
+    pub allowance: Option<Allowance>,
     /// Why there was no answer; a refusal from before the call was let in is one of [`CallFailure::Refused`].
     pub failure: CallFailure,
 }
@@ -126,6 +129,7 @@ mod tests {
                 endpoint: endpoint.clone(),
                 at_ms: 0,
                 revision: None,
+                allowance: None,
                 failure: CallFailure::Refused(Box::new(refusal)),
             });
         }

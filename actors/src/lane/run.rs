@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use quotas::concurrency::Permit;
 use quotas::refusal::Refusal;
 use quotas::scope::ClassName;
 use quotas::units::Moment;
@@ -26,6 +27,8 @@ struct UnderWay<'a> {
     since: u64,
     was_observed: bool,
     call: Marked<InTurn>,
+    /// What it gives back when all of it is over.
+    _place: Option<Arc<Permit>>,
 }
 
 impl UnderWay<'_> {
@@ -97,6 +100,6 @@ pub(super) async fn run(
         return Err(refusal);
     }
     let call = Marked::new(InTurn::new(turn, call), Arc::clone(entry), lane.slot());
-    let Begun { since, was_observed, .. } = begun;
-    Ok(UnderWay { lane, entry, class, since, was_observed, call }.end().await)
+    let Begun { since, was_observed, place, .. } = begun;
+    Ok(UnderWay { lane, entry, class, since, was_observed, call, _place: place }.end().await)
 }

@@ -187,6 +187,9 @@ impl Handler<Cross> for SlowThread {
         let lane = self.lane.clone();
         Box::pin(async move {
             let Cross { entry, parcel, class, request_id, hops, begun, mut answer } = cross;
+            if answer.is_closed() {
+                return;
+            }
             let incoming = Incoming { request: parcel.open(), class, request_id, hops };
             let outcome = tokio::select! {
                 biased;

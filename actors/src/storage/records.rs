@@ -133,6 +133,17 @@ pub struct Revision {
     pub endpoints: Vec<String>,
 }
 
+impl AuditEntry {
+    /// The same entry, with this about it.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        let mut detail: serde_json::Value = serde_json::from_str(&self.detail).unwrap_or_default();
+        detail[name] = value.into();
+        self.detail = detail.to_string();
+        self
+    }
+}
+
 /// Who did what, when, from where and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -206,7 +217,8 @@ pub struct QuotaRow {
     pub scope: Scope,
     /// Counts the changes of the scope.
     pub generation: u64,
-    /// What is set; nothing when all of it was taken back, so that an older change cannot come back.
+    /// What is set, of each name at most one rule that lasts and one that ends; nothing when all of it was taken
+    /// back, so that an older change cannot come back.
     pub rules: Vec<QuotaRule>,
 }
 
@@ -227,7 +239,22 @@ pub struct QuotaRule {
     pub until_ms: Option<u64>,
 }
 
+impl QuotaRule {
+    /// Whether its time is not over.
+    pub fn holds(&self, now_ms: u64) -> bool {
+        self.until_ms.is_none_or(|until| until > now_ms)
+    }
+}
+
 impl QuotaRow {
+    /// What is in force of it: one rule of each name. One that ends comes before one that lasts, which is in force
+    /// again afterwards.
+    pub fn in_force(&self, now_ms: u64) -> impl Iterator<Item = &QuotaRule> {
+        let ends = move |rule: &QuotaRule| rule.until_ms.is_some() && rule.holds(now_ms);
+        let covered = move |name| self.rules.iter().any(|rule| rule.name == name && ends(rule));
+        self.rules.iter().filter(move |rule| ends(rule) || rule.until_ms.is_none() && !covered(rule.name))
+    }
+
     /// Whether this row replaces that one: each change is based on the one before it, and comes after that alone.
     pub fn replaces(&self, present: &Self) -> bool {
         self.generation > present.generation

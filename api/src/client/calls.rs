@@ -11,7 +11,7 @@ use crate::convergence::Convergence;
 use crate::endpoints::Endpoint;
 use crate::node::{AuditEntry, Decision, Health, Limits, Node, Version};
 use crate::page::Page;
-use crate::quotas::{QuotaAnswer, QuotaRequest, QuotaState};
+use crate::quotas::{QuotaAnswer, QuotaRequest, QuotaState, QuotasSet};
 use crate::revisions::{
     ActivateRequest, Activated, Deleted, DeployAnswer, Head, Revision, RevisionDetail, Script,
 };
@@ -362,6 +362,11 @@ impl Client {
     /// How much of its quotas a scope has used.
     pub async fn quotas(&self, scope: &str) -> Result<QuotaState, ClientError> {
         self.json(Ask::get(scoped("/v1/quotas", scope))).await
+    }
+
+    /// All that is set of any scope's quotas.
+    pub async fn quotas_set(&self) -> Result<Page<QuotasSet>, ClientError> {
+        self.json(Ask::get("/v1/quotas")).await
     }
 
     /// Sets quotas of a scope, if they were changed as often as `etag` says; `*` for however often.

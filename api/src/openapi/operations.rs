@@ -1,12 +1,13 @@
 //! The table of the calls of the admin plane.
 
+mod quotas;
+
 use serde_json::{Value, json};
 
 use crate::convergence::Convergence;
 use crate::endpoints::Endpoint;
 use crate::node::{AuditEntry, Decision, Health, Limits, Node, Version};
 use crate::page::Page;
-use crate::quotas::{QuotaAnswer, QuotaRequest, QuotaState};
 use crate::revisions::{
     ActivateRequest, Activated, Deleted, DeployAnswer, Head, Revision, RevisionDetail, Script,
 };
@@ -144,16 +145,6 @@ const STALE: &[&str] = &[
     "store.unavailable",
 ];
 
-const QUOTAS: &[&str] = &[
-    "scope.invalid",
-    "quota.invalid",
-    "quota.conflict",
-    "endpoint.unknown",
-    "precondition.missing",
-    "precondition.invalid",
-    "store.unavailable",
-];
-
 const GET: Operation = Operation {
     method: "get",
     path: "",
@@ -168,7 +159,12 @@ const GET: Operation = Operation {
 };
 
 /// Every call, by what it is about.
-pub(super) const OPERATIONS: &[Operation] = &[
+/// All calls.
+pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
+    OPERATIONS.iter().chain(quotas::OPERATIONS)
+}
+
+const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/livez",
         id: "livez",
@@ -478,38 +474,6 @@ pub(super) const OPERATIONS: &[Operation] = &[
         tag: "server",
         summary: "Every default and ceiling in force.",
         answers: &[answer(200, "The limits.", Limits::schema)],
-        ..GET
-    },
-    Operation {
-        path: "/v1/quotas/{scope}",
-        id: "get_quotas",
-        tag: "server",
-        summary: "What a scope may use, where that comes from, and what is used of it on this node.",
-        answers: &[tagged(200, "The quotas.", QuotaState::schema)],
-        problems: &["scope.invalid", "endpoint.unknown"],
-        ..GET
-    },
-    Operation {
-        method: "put",
-        path: "/v1/quotas/{scope}",
-        id: "set_quotas",
-        tag: "server",
-        summary: "Set quotas of `all`, a team, an endpoint or a class. What was used stays used.",
-        parameters: &[IF_MATCH, DRY_RUN],
-        body: Some((JSON, QuotaRequest::schema)),
-        answers: &[tagged(200, "What is set now.", QuotaAnswer::schema)],
-        problems: QUOTAS,
-        ..GET
-    },
-    Operation {
-        method: "delete",
-        path: "/v1/quotas/{scope}",
-        id: "reset_quotas",
-        tag: "server",
-        summary: "Take back all that was set of a scope's quotas.",
-        parameters: &[IF_MATCH, DRY_RUN, REASON],
-        answers: &[tagged(200, "What is set now: nothing.", QuotaAnswer::schema)],
-        problems: QUOTAS,
         ..GET
     },
     Operation {

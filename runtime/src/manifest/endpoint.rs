@@ -14,7 +14,7 @@ use super::{
 };
 use crate::route_pattern::RoutePattern;
 
-const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 11] = [
     "name",
     "path",
     "methods",

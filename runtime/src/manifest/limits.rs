@@ -8,7 +8,7 @@ use quotas::units::{Bytes, Fuel, InFlight};
 
 use super::table::{Table, Value};
 
-const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 10] = [
     "fuel",
     "memory",
     "deadline",

@@ -222,3 +222,20 @@ error[manifest.invalid_value]: `8MB` is not a number of bytes: the unit has to b
   |          ^^^^^"
     );
 }
+
+#[test]
+fn the_page_about_manifests_names_every_key_and_its_example_has_them_all() {
+    let page = include_str!("../../../docs/manifest.md");
+    for key in endpoint::KEYS.iter().chain(&limits::KEYS).chain(&["team", "script", "[[endpoint]]"]) {
+        assert!(page.contains(&format!("\n| `{key}` | ")), "{key}");
+    }
+    let example =
+        page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    for key in endpoint::KEYS.iter().chain(&limits::KEYS) {
+        let is_table = ["limits", "config"].contains(key);
+        let line = if is_table { format!("\n[endpoint.{key}]\n") } else { format!("\n{key} = ") };
+        assert!(example.contains(&line), "{key}");
+    }
+    let manifest = parse(example).unwrap_or_else(|found| panic!("{}", found.render(false)));
+    assert_eq!(manifest.endpoints[0].config.len(), 3);
+}

@@ -39,7 +39,7 @@ Environment:
 
 /// Scripts that compose the answers devices ask for, many teams on one server.
 #[derive(Debug, Parser)]
-#[command(name = "callboard", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "callboard", version, after_help = EXIT_CODES)]
 #[command(propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
@@ -153,7 +153,7 @@ pub struct ServerArguments {
         value_name = "URL",
         env = "CALLBOARD_URL",
         hide_env_values = true,
-        default_value = "http://127.0.0.1:8081"
+        default_value = api::DEFAULT_URL
     )]
     pub(super) url: api::BaseUrl,
     /// A file that holds the token; without it, the token is taken from CALLBOARD_TOKEN
@@ -163,6 +163,7 @@ pub struct ServerArguments {
 
 /// A time such as `30m`.
 fn time(text: &str) -> Result<Duration, String> {
-    let time = text.parse::<jiff::SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
-    time.filter(|time| !time.is_zero()).ok_or_else(|| "it is not a time; write it like `30m`".to_owned())
+    let time = crate::config::time_of(text);
+    time.filter(|time| !time.is_zero())
+        .ok_or_else(|| "it is not a time; write it like `30m` or `7d`".to_owned())
 }

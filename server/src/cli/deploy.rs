@@ -17,6 +17,11 @@ use super::{person, project};
 /// What is left of the client's patience when the server stops waiting.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// Of so many endpoints it is said when something keeps them from answering.
+const NOTED: usize = 10;
+/// How long is waited to hear that.
+const NOTE_WAIT: Duration = Duration::from_secs(5);
+
 /// `deploy`
 pub(super) async fn run(arguments: &DeployArguments, out: &Out) -> Result<Exit, Failure> {
     let client = arguments.server.client()?.with_timeout(arguments.timeout + GRACE);
@@ -45,6 +50,18 @@ pub(super) async fn run(arguments: &DeployArguments, out: &Out) -> Result<Exit, 
         };
         return Err(Failure::failed(said));
     }
+    if !arguments.dry_run && !arguments.no_activate && !out.is_json() {
+        let client = client.clone().with_timeout(NOTE_WAIT);
+        for id in answer.endpoints.iter().take(NOTED) {
+            if let Some(problem) = kept_off(&client, &script, id).await {
+                out.note(format!(
+                    "{}, but devices get no answer of it: {}",
+                    person::clean(id),
+                    person::clean(&problem)
+                ));
+            }
+        }
+    }
     if !answer.converged {
         for line in not_there(&client, &script, &answer).await {
             out.note(line);
@@ -55,6 +72,14 @@ pub(super) async fn run(arguments: &DeployArguments, out: &Out) -> Result<Exit, 
         )));
     }
     Ok(Exit::Done)
+}
+
+/// What keeps an endpoint from answering, as far as that can be asked.
+async fn kept_off(client: &Client, script: &ScriptId, id: &str) -> Option<String> {
+    let name = id.rsplit('/').next()?;
+    let found = client.endpoint(script.team.as_str(), script.script.as_str(), name).await.ok()?;
+    let aside = found.quarantine.map(|quarantine| format!("it is set aside: {}", quarantine.reason));
+    aside.or(found.problem)
 }
 
 /// The nodes that do not serve a deploy, and why, as far as they can be asked.

@@ -1,11 +1,18 @@
 //! `quota`: what teams, endpoints and classes may use is shown and set.
 
-use api::{QuotaAnswer, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaRule, QuotaState};
+use api::{
+    QuotaAnswer, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaRule, QuotaSet, QuotaState,
+    QuotasSet,
+};
 
 use super::arguments::{QuotaArguments, QuotaCommand};
 use super::exit::{Exit, Failure};
 use super::out::Out;
 use super::person::{clean, when};
+
+/// What is said of a scope that may be misspelt, or is yet to come.
+const ABSENT: &str =
+    "nothing of it is on this node now: this waits for it; `callboard endpoints` lists what is here";
 
 /// `quota`
 pub(super) async fn run(arguments: &QuotaArguments, out: &Out) -> Result<Exit, Failure> {
@@ -24,6 +31,17 @@ pub(super) async fn run(arguments: &QuotaArguments, out: &Out) -> Result<Exit, F
             let request = QuotaRequest { rules, reason: reason.clone(), until };
             let answer = server.client()?.set_quotas(&scope.to_string(), "*", &request, *dry_run).await?;
             out.result("quota", &answer, |out| describe(&answer, out));
+        }
+        QuotaCommand::List { server } => {
+            let page = server.client()?.quotas_set().await?;
+            out.result("quotas", &page, |out| {
+                let of_one = |set: &QuotasSet| {
+                    let text = format!("{}{}", out.strong(&clean(&set.scope)), rows(&set.set));
+                    if set.present { text } else { format!("{text}\n  {}", out.bad(ABSENT)) }
+                };
+                let all: Vec<_> = page.items.iter().map(of_one).collect();
+                if all.is_empty() { "nothing is set".to_owned() } else { all.join("\n") }
+            });
         }
         QuotaCommand::Reset { scope, reason, dry_run, server } => {
             let client = server.client()?;
@@ -86,8 +104,14 @@ fn describe(answer: &QuotaAnswer, out: &Out) -> String {
     if answer.set.is_empty() {
         return format!("{scope} {would} nothing set any more");
     }
-    let mut text = format!("{scope} {would} set");
-    for set in &answer.set {
+    let text = format!("{scope} {would} set{}", rows(&answer.set));
+    if answer.present { text } else { format!("{text}\n{}", out.bad(ABSENT)) }
+}
+
+/// What is set, a line each.
+fn rows(all: &[QuotaSet]) -> String {
+    let mut text = String::new();
+    for set in all {
         let limit = set.limit.as_deref().unwrap_or("its own limit");
         text.push_str(&clean(&format!("\n  {} {limit}", set.name)));
         if let Some(percent) = set.soft_percent {
@@ -98,6 +122,9 @@ fn describe(answer: &QuotaAnswer, out: &Out) -> String {
         }
         if let Some(until) = set.source.until {
             text.push_str(&format!(", until {}", when(until)));
+        }
+        if let (Some(by), Some(reason)) = (&set.source.by, &set.source.reason) {
+            text.push_str(&clean(&format!(" ({by}: {reason})")));
         }
     }
     text

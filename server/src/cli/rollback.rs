@@ -4,11 +4,13 @@
 
 use api::ActivateRequest;
 use api::client::{List, Wait};
+use quotas::scope::ScriptId;
 
 use super::arguments::RollbackArguments;
 use super::exit::{Exit, Failure};
 use super::out::Out;
 use super::person::{self, Unasked};
+use super::trail::Trail;
 
 /// `rollback`
 pub(super) async fn run(arguments: &RollbackArguments, out: &Out) -> Result<Exit, Failure> {
@@ -23,9 +25,12 @@ pub(super) async fn run(arguments: &RollbackArguments, out: &Out) -> Result<Exit
                 "no revision of {script} is active: say which with `--to`"
             )));
         }
-        (None, Some(active)) => before(&client, team, name, active)
-            .await?
-            .ok_or_else(|| Failure::failed(format_args!("{script} has no revision before {active}")))?,
+        (None, Some(active)) => match trail(&client, &script, out).await.before(active) {
+            Some(before) => before,
+            None => before(&client, team, name, active)
+                .await?
+                .ok_or_else(|| Failure::failed(format_args!("{script} has no revision before {active}")))?,
+        },
     };
     let from = head.active.map_or("nothing".to_owned(), |active| active.to_string());
     if !arguments.dry_run {
@@ -51,7 +56,17 @@ pub(super) async fn run(arguments: &RollbackArguments, out: &Out) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// The newest revision older than this one.
+/// What answered before, as far as the audit can be asked.
+async fn trail(client: &api::Client, script: &ScriptId, out: &Out) -> Trail {
+    Trail::of(client, script).await.unwrap_or_else(|error| {
+        out.note(format!(
+            "the audit does not say what answered before, so it is the revision before by number: {error}"
+        ));
+        Trail::default()
+    })
+}
+
+/// The newest revision older than this one: where the audit does not reach back to what answered before.
 async fn before(client: &api::Client, team: &str, script: &str, active: u64) -> Result<Option<u64>, Failure> {
     let mut list = List { limit: Some(api::page::LIMIT_MAX), ..List::default() };
     loop {

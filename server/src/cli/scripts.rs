@@ -7,6 +7,7 @@ use super::arguments::{EndpointsArguments, HistoryArguments};
 use super::exit::{Exit, Failure};
 use super::out::Out;
 use super::person::{clean, when};
+use super::trail::Trail;
 
 /// `history`
 pub(super) async fn history(arguments: &HistoryArguments, out: &Out) -> Result<Exit, Failure> {
@@ -14,6 +15,8 @@ pub(super) async fn history(arguments: &HistoryArguments, out: &Out) -> Result<E
     let client = arguments.server.client()?;
     let list = List { limit: Some(arguments.limit), ..List::default() };
     let page = client.revisions(script.team.as_str(), script.script.as_str(), &list).await?;
+    let trail =
+        if out.is_json() { Trail::default() } else { Trail::of(&client, &script).await.unwrap_or_default() };
     out.result("history", &page, |out| {
         let rows: Vec<_> = page
             .items
@@ -22,6 +25,7 @@ pub(super) async fn history(arguments: &HistoryArguments, out: &Out) -> Result<E
                 let mark = if revision.active { "*" } else { "" };
                 vec![
                     format!("{}{mark}", revision.number),
+                    if trail.was_left(revision.number) { "rolled back" } else { "-" }.to_owned(),
                     when(revision.at),
                     clean(&revision.by),
                     clean(revision.tag.as_deref().unwrap_or("-")),
@@ -29,7 +33,7 @@ pub(super) async fn history(arguments: &HistoryArguments, out: &Out) -> Result<E
                 ]
             })
             .collect();
-        out.table(&["REVISION", "WHEN", "BY", "TAG", "MESSAGE"], &rows)
+        out.table(&["REVISION", "STATE", "WHEN", "BY", "TAG", "MESSAGE"], &rows)
     });
     if page.cursor.is_some() {
         out.note("there are more: `--limit` shows them");

@@ -1,5 +1,7 @@
 //! `switch`: things are turned off and on, frozen and bounded.
 
+use std::time::Duration;
+
 use api::{Client, Radius, Spread, Switch, SwitchAnswer, SwitchKind, SwitchRequest, SwitchState, Time};
 use quotas::scope::Scope;
 
@@ -7,6 +9,9 @@ use super::arguments::{SwitchArguments, SwitchCommand};
 use super::exit::{Exit, Failure};
 use super::out::Out;
 use super::person::{self, Unasked, clean, when};
+
+/// How long is waited to hear what is in force: a brake waits for nothing.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// `switch`
 pub(super) async fn run(arguments: &SwitchArguments, out: &Out) -> Result<Exit, Failure> {
@@ -90,7 +95,8 @@ async fn weakens(
     state: SwitchState,
     until: Option<Time>,
 ) -> Option<String> {
-    let (page, scope) = (client.switches().await.ok()?, scope.to_string());
+    let known = client.clone().with_timeout(LOOK).switches().await.ok()?;
+    let (page, scope) = (known, scope.to_string());
     let is_it = |set: &&Switch| set.scope == scope && set.kind == kind && set.state == SwitchState::Off;
     let set = page.items.iter().find(is_it)?;
     let ends_sooner = until.is_some_and(|until| set.until.is_none_or(|known| until < known));

@@ -120,6 +120,12 @@ impl Key {
 
 /// A time as a person writes it.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let time = text.parse::<jiff::SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
-    time.ok_or_else(|| format!("`{text}` is not a time; write it like `300ms`"))
+    time_of(text).ok_or_else(|| format!("`{text}` is not a time; write it like `300ms`"))
+}
+
+/// A time as a person writes it, such as `300ms`, `1h 30m` or `7d`; a day has 24 hours.
+pub fn time_of(text: &str) -> Option<Duration> {
+    let span: jiff::Span = text.parse().ok()?;
+    let time = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(time).ok()
 }

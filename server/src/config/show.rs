@@ -4,7 +4,8 @@
 
 use serde_json::json;
 
-use super::key::Kind;
+use super::key::{Kind, Preset};
+use super::keys::KEYS;
 use super::settings::{Setting, Value, find};
 use super::signing::SigningSource;
 use super::{ADMIN_TOKEN_VARIABLE, Config, SIGNING_KEY_VARIABLE};
@@ -27,10 +28,26 @@ pub(super) fn as_toml(config: &Config) -> String {
         text.push_str(&format!("{line:<WIDTH$}  # {}\n", setting.origin));
     }
     text.push('\n');
+    templates(&mut text);
     for (what, place) in secrets(config) {
         text.push_str(&format!("# the {what} is in {place} and not shown\n"));
     }
     text
+}
+
+/// What services and classes have, each under a name of the operator's, as comments.
+fn templates(text: &mut String) {
+    for key in KEYS.iter().filter(|key| key.name.contains('*')) {
+        let name = key.name.replace('*', "NAME");
+        let line = match (key.preset, key.kind) {
+            (Preset::Text(""), _) => format!("# {name} = …"),
+            (Preset::Text(preset), Kind::Count | Kind::Flag) => format!("# {name} = {preset}"),
+            (Preset::Text(preset), _) => format!("# {name} = \"{preset}\""),
+            (Preset::Machine(_) | Preset::Missing, _) => format!("# {name} = …"),
+        };
+        text.push_str(&format!("{line:<WIDTH$}  # {}\n", key.doc));
+    }
+    text.push('\n');
 }
 
 pub(super) fn as_json(config: &Config) -> serde_json::Value {

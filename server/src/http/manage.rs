@@ -84,6 +84,7 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
         .service(at("/nodes", [read(server::nodes)]))
         .service(at("/audit", [read(server::audit)]))
         .service(at("/decisions/{id}", [read(server::decision)]))
+        .service(at("/quotas", [read(quotas::list)]))
         .service(at(
             "/quotas/{scope:.*}",
             [

@@ -12,9 +12,11 @@ use actors::error::{ControlError, StoreError};
 use actors::lane::CallFailure;
 use actors::storage::Head;
 use api::Problem;
+use quotas::limits::Allowance;
 use quotas::refusal::{Reader, Refusal, RefusalCode};
 use quotas::scope::ParseScopeError;
 use runtime::diagnostic::{Diagnostics, Severity};
+use runtime::error::Failure;
 
 pub use self::respond::{ProblemError, REFUSED, rate_headers, respond, respond_refusal};
 
@@ -54,6 +56,26 @@ pub fn failed(failure: &CallFailure) -> Problem {
         }
         CallFailure::Lost => soon(Problem::of("endpoint.lost", "")),
     }
+}
+
+/// The same for who may know what the endpoint may use, and what to do about it.
+pub fn failed_within(failure: &CallFailure, allowance: Option<&Allowance>) -> Problem {
+    let (limit, advice) = match failure {
+        CallFailure::Script(Failure::Stopped { stop, .. }) => {
+            (allowance.and_then(|allowance| stop.limit(allowance)), stop.advice())
+        }
+        CallFailure::Script(Failure::Script { .. } | Failure::Returned { .. }) => {
+            (None, "Mend the script where it says and deploy it, or go back with `callboard rollback`.")
+        }
+        CallFailure::Script(Failure::Engine) | CallFailure::Lost => {
+            (None, "The call is lost and nothing else; tell who runs the server, if it happens again.")
+        }
+        CallFailure::Unit { .. } => {
+            (None, "See `callboard endpoints` and the node's log for why it has no unit.")
+        }
+        CallFailure::Refused(refusal) => return refused(refusal, None),
+    };
+    Problem { limit, advice: Some(advice.to_owned()), ..failed(failure) }
 }
 
 /// Why a change was not made.

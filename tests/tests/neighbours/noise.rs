@@ -97,7 +97,7 @@ impl Noise {
             }
             Self::Sort => {
                 "pub fn main(request) { let v = []; for i in 0..100_000 { v.push((i * 7919) % 100_003); } loop { v.sort(); \
-                 v.reverse(); } }"
+                 for i in 0..v.len() { v[i] = (v[i] * 7919) % 100_003; } } }"
             }
             Self::Answers => {
                 "pub fn main(request) { let text = `0123456789abcdef`; while text.len() < 500_000 { text = `${text}${text}`; } \

@@ -19,6 +19,8 @@ const TEAMS: usize = 4;
 const MOST: Duration = Duration::from_secs(5);
 /// How long nothing was written to the disk when all was.
 const QUIET: Duration = Duration::from_millis(500);
+/// Before somebody who was shed calls again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 #[tokio::test]
 async fn a_server_starts_without_the_store_and_serves_what_it_served() {
@@ -58,7 +60,12 @@ async fn a_server_starts_without_the_store_and_serves_what_it_served() {
         let device = Device::of(&server.device);
         let mut first = None;
         for id in &ids {
-            let reply = device.get(&format!("/{id}")).await;
+            let mut reply = device.get(&format!("/{id}")).await;
+            while reply.code() == "pressure.shed" && began.elapsed() < MOST {
+                // The databases of the other tests have the processors too; the bound on all of them stays.
+                tokio::time::sleep(PAUSE).await;
+                reply = device.get(&format!("/{id}")).await;
+            }
             assert_eq!((reply.status, &reply.body), (200, id), "{reply:?}");
             first.get_or_insert_with(|| began.elapsed());
         }

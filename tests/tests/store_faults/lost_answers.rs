@@ -77,7 +77,8 @@ async fn a_deploy_whose_answer_is_lost_is_there_once_and_reported_as_it_is() {
         let begun = lost.load(Ordering::Relaxed) > 0;
         match asked.kind {
             Kind::Batch => {}
-            Kind::Execute if begun && reads && lost.load(Ordering::Relaxed) < 2 => {}
+            // Those of the node that looks what is new are lost, too: they look the same.
+            Kind::Execute if begun && reads => {}
             Kind::Execute => return Fate::Pass,
         }
         lost.fetch_add(1, Ordering::Relaxed);

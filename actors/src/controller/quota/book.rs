@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use quotas::scope::Scope;
 
 use crate::error::ControlError;
-use crate::storage::{QuotaRow, QuotaRule};
+use crate::storage::QuotaRow;
 
 /// Scopes of which something may be set.
 const ROWS_MAX: usize = 10_000;
@@ -40,6 +40,11 @@ impl Book {
     pub(super) fn row(&self, scope: &Scope) -> QuotaRow {
         let none = || QuotaRow { scope: scope.clone(), generation: 0, rules: Vec::new() };
         self.rows.get(scope).cloned().unwrap_or_else(none)
+    }
+
+    /// All rows of which something is set.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &QuotaRow> {
+        self.rows.values().filter(|row| !row.rules.is_empty())
     }
 
     /// Takes rows that are newer than what is known; answers the scopes that they are about.
@@ -83,21 +88,16 @@ impl Book {
     pub(super) fn over(&mut self, now_ms: u64) -> Vec<QuotaRow> {
         let now = Instant::now();
         let mut over = Vec::new();
-        for row in self.rows.values().filter(|row| row.rules.iter().any(|rule| !holds(rule, now_ms))) {
+        for row in self.rows.values().filter(|row| row.rules.iter().any(|rule| !rule.holds(now_ms))) {
             if self.ending.get(&row.scope).is_some_and(|again| *again > now) {
                 continue;
             }
             self.ending.insert(row.scope.clone(), now + AGAIN);
-            let rules = row.rules.iter().filter(|rule| holds(rule, now_ms)).cloned().collect();
+            let rules = row.rules.iter().filter(|rule| rule.holds(now_ms)).cloned().collect();
             over.push(QuotaRow { generation: row.generation + 1, rules, ..row.clone() });
         }
         over
     }
-}
-
-/// Whether the time of a setting is not over.
-pub(super) fn holds(rule: &QuotaRule, now_ms: u64) -> bool {
-    rule.until_ms.is_none_or(|until| until > now_ms)
 }
 
 #[cfg(test)]
@@ -105,6 +105,7 @@ mod tests {
     use quotas::setting::{Name, Setting};
 
     use super::*;
+    use crate::storage::QuotaRule;
 
     fn row(generation: u64, until_ms: Option<u64>) -> QuotaRow {
         let rule = |name, until_ms| QuotaRule {

@@ -15,13 +15,18 @@ use quotas::units::Moment;
 use runtime::fuel::now_nanos;
 
 use super::super::Controller;
-use super::book;
+use crate::storage::QuotaRow;
 use crate::who::unix_ms;
 
 /// The admin door: what holds of this scope? Nothing when nothing of it is here.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Option<QuotaInfo>")]
 pub struct QuotaOf(pub Scope);
+
+/// The admin door: all that is set of any scope, and whether anything of that scope is here.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Vec<(QuotaRow, bool)>")]
+pub struct QuotasSet;
 
 /// What holds of a scope.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +116,15 @@ impl Handler<QuotaOf> for Controller {
     }
 }
 
+impl Handler<QuotasSet> for Controller {
+    type Result = MessageResult<QuotasSet>;
+
+    fn handle(&mut self, _: QuotasSet, _: &mut Self::Context) -> Self::Result {
+        let all = self.quotas.rows().map(|row| (row.clone(), self.is_here(&row.scope)));
+        MessageResult(all.collect())
+    }
+}
+
 /// What a rule's numbers are made of.
 struct Sheet<'a> {
     controller: &'a Controller,
@@ -128,6 +142,19 @@ struct Sheet<'a> {
 impl Controller {
     fn serves(&self, is: impl Fn(&EndpointId) -> bool) -> bool {
         self.shared.routes.load().iter().any(|entry| is(&entry.id))
+    }
+
+    /// Whether anything is here that what is set of a scope could hold of.
+    pub(super) fn is_here(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::All => true,
+            Scope::Team(team) => self.teams.contains_key(team),
+            Scope::Endpoint(id) => self.shared.routes.load().endpoint(id).is_some(),
+            Scope::Class(class) => self.shared.node.class(class).is_some(),
+            Scope::Script(_) | Scope::Revision(_) | Scope::Service(_) | Scope::Region(_) | Scope::Node(_) => {
+                false
+            }
+        }
     }
 
     fn sheet(&self, scope: Scope, holder: Holder, own: Terms, default: Terms) -> Sheet<'_> {
@@ -262,9 +289,8 @@ impl Sheet<'_> {
     fn origin(&self, name: Name) -> Origin {
         let row = self.controller.quotas.row(&self.scope);
         let now = unix_ms();
-        let set = row.rules.into_iter().find(|rule| rule.name == name && book::holds(rule, now));
-        if let Some(rule) = set {
-            let (by, reason) = (rule.by, rule.reason);
+        if let Some(rule) = row.in_force(now).find(|rule| rule.name == name) {
+            let (by, reason) = (rule.by.clone(), rule.reason.clone());
             return Origin::Operator { by, reason, since_ms: rule.since_ms, until_ms: rule.until_ms };
         }
         match self.own.get(name) == self.default.get(name) {

@@ -135,7 +135,7 @@ pub(in crate::cli) enum QuotaCommand {
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// For how long [default: until somebody sets it anew]
+        /// For how long; then what was set before is in force again [default: until somebody sets it anew]
         #[arg(long = "for", value_name = "TIME", value_parser = time)]
         duration: Option<Duration>,
         /// From how many percent of a budget on callers are warned
@@ -147,6 +147,11 @@ pub(in crate::cli) enum QuotaCommand {
         /// Only show what it would do
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// List all that is set of any scope
+    List {
         #[command(flatten)]
         server: ServerArguments,
     },

@@ -88,7 +88,7 @@ pub struct ScriptArguments {
 pub struct RollbackArguments {
     #[command(flatten)]
     pub(in crate::cli) script: ScriptArguments,
-    /// The revision [default: the one before the active]
+    /// The revision [default: the one that answered before, not counting what was rolled back]
     #[arg(long, value_name = "NUMBER")]
     pub(in crate::cli) to: Option<u64>,
     /// Why, for the audit

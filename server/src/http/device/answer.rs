@@ -8,10 +8,9 @@ use actix_http::body::{BodySize, MessageBody};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AGE, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
-use actors::lane::{Answered, Fallen, Source};
+use actors::lane::{Answered, Fallen, Place, Source};
 use api::Problem;
 use bytes::Bytes;
-use quotas::concurrency::Permit;
 use quotas::memory::Hold;
 use runtime::host::response::Response;
 
@@ -23,7 +22,7 @@ const REVISION: HeaderName = HeaderName::from_static("callboard-revision");
 /// The body of an answer; the call's place is given back when it was written or dropped.
 struct Held {
     body: Bytes,
-    _kept: Option<(Permit, Arc<Hold>)>,
+    _kept: Option<(Place, Arc<Hold>)>,
 }
 
 impl MessageBody for Held {
@@ -72,7 +71,7 @@ pub(super) fn instead(fallen: Fallen, because: &str) -> HttpResponse {
     response
 }
 
-fn script(answer: Response, kept: Option<(Permit, Arc<Hold>)>) -> HttpResponse {
+fn script(answer: Response, kept: Option<(Place, Arc<Hold>)>) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let mut response = HttpResponse::build(status);
     if let Some(content_type) = answer.content_type {

@@ -6,9 +6,12 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
-use actors::controller::{Origin, QuotaOf, RuleInfo, SetQuota};
+use actors::controller::{Origin, QuotaOf, QuotaPut, RuleInfo, SetQuota};
 use actors::storage::{QuotaRow, QuotaRule};
-use api::{Problem, QuotaAnswer, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaSource, QuotaState};
+use api::{
+    Page, Problem, QuotaAnswer, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaSource, QuotaState,
+    QuotasSet,
+};
 use quotas::concurrency::Gate;
 use quotas::limits::Policy;
 use quotas::memory::Ledger;
@@ -20,6 +23,19 @@ use super::query::{self, Query, REASON_MAX};
 use super::{AdminDoor, Answered, Door, body, json, ok, tagged};
 use crate::http::auth::Caller;
 use crate::http::problem::ProblemError;
+
+pub(super) async fn list(door: Door, caller: Caller, request: HttpRequest) -> Answered {
+    Query::read(&request, &[])?;
+    let all = door.node.controller().send(actors::controller::QuotasSet).await?;
+    let seen = all.into_iter().filter(|(row, _)| caller.sees_scope(&row.scope));
+    let shown = seen.map(|(QuotaRow { scope, generation, rules }, present)| QuotasSet {
+        scope: scope.to_string(),
+        set: rules.iter().map(of_set).collect(),
+        etag: etag(generation),
+        present,
+    });
+    ok(&Page::whole(shown.collect()))
+}
 
 pub(super) async fn one(
     door: Door,
@@ -101,13 +117,14 @@ pub(super) async fn reset(
 
 async fn change(door: &AdminDoor, set: SetQuota) -> Answered {
     let dry_run = set.dry_run;
-    let row = door.node.controller().send(set).await??;
+    let QuotaPut { row, is_here } = door.node.controller().send(set).await??;
     let etag = etag(row.generation);
     let QuotaRow { scope, rules, .. } = row;
     let answer = QuotaAnswer {
         scope: scope.to_string(),
         set: rules.iter().map(of_set).collect(),
         etag: etag.clone(),
+        present: is_here,
         dry_run,
     };
     Ok(tagged(json(actix_web::http::StatusCode::OK, &answer), &etag))

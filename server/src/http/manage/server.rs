@@ -150,7 +150,10 @@ pub(super) async fn decision(
         request: Some(found.request.to_string()),
         problem: match &found.failure {
             CallFailure::Refused(refusal) => problem::refused(refusal, Some(&found.id)),
-            failure => problem::failed(failure),
+            failure => api::Problem {
+                scope: Some(format!("endpoint:{}", found.endpoint)),
+                ..problem::failed_within(failure, found.allowance.as_ref())
+            },
         },
     })
 }
