@@ -157,7 +157,7 @@ impl Lane {
         if mode != Mode::Enforce {
             ask.shed = None;
         }
-        self.0.stats.borrow_mut().came(&entry.id, class, priority, now);
+        let counted = self.0.stats.borrow_mut().came(&entry.id, class, priority, now);
         if board.observe(&ask.facts()) {
             self.0.stats.borrow_mut().refused(&entry.id, "switch.observed");
         }
@@ -173,7 +173,7 @@ impl Lane {
                 }
                 let memory = Hold::new(&entry.guard.team.memory, &self.0.node.shared().node.memory);
                 let warning = ask.rate_policy(&permit, now);
-                Ok(Admitted { permit, at: now, memory: Arc::new(memory), warning })
+                Ok(Admitted { permit, at: now, memory: Arc::new(memory), warning, counted })
             }
             Verdict::Refused(refusal) => {
                 self.0.stats.borrow_mut().refused(&entry.id, refusal.code.as_str());
@@ -238,7 +238,7 @@ impl Lane {
         incoming: Incoming,
         good: Option<Key>,
     ) -> Answered {
-        let Admitted { permit, at, memory, warning } = admitted;
+        let Admitted { permit, at, memory, warning, counted } = admitted;
         let request_id = Arc::clone(&incoming.request_id);
         let pace = entry.guard.track.pace();
         let slow = self.0.node.shared().slow.of(pace);
@@ -280,7 +280,7 @@ impl Lane {
             Err(failure) => (Err(failure), Cost::default()),
         };
         let code = result.as_ref().map_or_else(CallFailure::code, |_| "ok");
-        self.0.stats.borrow_mut().ran(&entry.id, code, now.since(at), &cost);
+        self.0.stats.borrow_mut().ran(counted, code, now.since(at), &cost);
         if let Err(failure) = &result {
             self.0.decisions.borrow_mut().keep(Decision {
                 id: request_id.to_string(),
@@ -329,7 +329,9 @@ impl Lane {
     fn given_up(&self, entry: &EndpointEntry, cost: &Cost, took: Duration, now: Moment) {
         self.0.shares[0].borrow_mut().used(entry.id.team(), cost.running);
         self.keep_pace(entry, cost, false, now);
-        self.0.stats.borrow_mut().ran(&entry.id, GIVEN_UP, took, cost);
+        let mut stats = self.0.stats.borrow_mut();
+        let counted = stats.place(&entry.id);
+        stats.ran(counted, GIVEN_UP, took, cost);
     }
 
     /// Keeps a refusal under its decision's id for whoever asks for it later; the oldest is forgotten.

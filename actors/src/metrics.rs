@@ -128,6 +128,10 @@ pub(crate) struct LaneStats {
     rest: Option<Box<EndpointStats>>,
 }
 
+/// Where a lane counts the calls of an endpoint; it stays as long as the lane. None for those counted together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted(Option<usize>);
+
 impl LaneStats {
     /// A call came, whatever becomes of it.
     pub(crate) fn came(
@@ -136,8 +140,10 @@ impl LaneStats {
         class: Option<&ClassName>,
         priority: Priority,
         now: Moment,
-    ) {
-        self.of(endpoint).came(class, priority).count(now);
+    ) -> Counted {
+        let counted = self.place(endpoint);
+        self.at(counted).came(class, priority).count(now);
+        counted
     }
 
     /// A call that did not run.
@@ -150,9 +156,9 @@ impl LaneStats {
         *self.of(endpoint).fallbacks.entry(source.as_str()).or_default() += 1;
     }
 
-    /// A call that ran.
-    pub(crate) fn ran(&mut self, endpoint: &EndpointId, code: &'static str, took: Duration, cost: &Cost) {
-        let stats = self.of(endpoint);
+    /// A call ran that came here, or that came elsewhere and ended here.
+    pub(crate) fn ran(&mut self, counted: Counted, code: &'static str, took: Duration, cost: &Cost) {
+        let stats = self.at(counted);
         *stats.outcomes.entry(code).or_default() += 1;
         let micros = u64::try_from(took.as_micros()).unwrap_or(LATENCY_MAX).min(LATENCY_MAX);
         // Recording grows the histogram, which saturating does not; the highest value was bounded above.
@@ -182,19 +188,29 @@ impl LaneStats {
         self.endpoints.into_iter().chain(self.rest.map(|rest| *rest)).collect()
     }
 
-    fn of(&mut self, endpoint: &EndpointId) -> &mut EndpointStats {
-        let place = match self.places.get(endpoint) {
-            Some(place) => *place,
-            None if self.endpoints.len() >= ENDPOINTS_MAX => {
-                return self.rest.get_or_insert_with(|| Box::new(EndpointStats::new(None)));
-            }
+    /// Where an endpoint is counted.
+    pub(crate) fn place(&mut self, endpoint: &EndpointId) -> Counted {
+        Counted(match self.places.get(endpoint) {
+            Some(place) => Some(*place),
+            None if self.endpoints.len() >= ENDPOINTS_MAX => None,
             None => {
                 self.places.insert(endpoint.clone(), self.endpoints.len());
                 self.endpoints.push(EndpointStats::new(Some(endpoint.clone())));
-                self.endpoints.len() - 1
+                Some(self.endpoints.len() - 1)
             }
-        };
-        &mut self.endpoints[place]
+        })
+    }
+
+    fn at(&mut self, Counted(place): Counted) -> &mut EndpointStats {
+        match place {
+            Some(place) => &mut self.endpoints[place],
+            None => self.rest.get_or_insert_with(|| Box::new(EndpointStats::new(None))),
+        }
+    }
+
+    fn of(&mut self, endpoint: &EndpointId) -> &mut EndpointStats {
+        let counted = self.place(endpoint);
+        self.at(counted)
     }
 }
 
@@ -218,14 +234,19 @@ mod tests {
         EndpointId::parse(&format!("tv/home/e{number}")).unwrap()
     }
 
+    fn ran(lane: &mut LaneStats, number: usize, code: &'static str, took: Duration, cost: &Cost) {
+        let counted = lane.place(&id(number));
+        lane.ran(counted, code, took, cost);
+    }
+
     #[test]
     fn lanes_are_added_up() {
         let (mut one, mut other) = (LaneStats::default(), LaneStats::default());
         let ms = Duration::from_millis;
-        one.ran(&id(1), "ok", ms(2), &Cost::default());
+        ran(&mut one, 1, "ok", ms(2), &Cost::default());
         one.refused(&id(1), "rate.exceeded");
-        other.ran(&id(1), "ok", ms(4), &Cost { longest_gap: ms(1), ..Cost::default() });
-        other.ran(&id(2), "ok", Duration::MAX, &Cost::default());
+        ran(&mut other, 1, "ok", ms(4), &Cost { longest_gap: ms(1), ..Cost::default() });
+        ran(&mut other, 2, "ok", Duration::MAX, &Cost::default());
         other.under_way(&id(1), 3);
         let all = merged([one.into_all(), other.into_all()]);
         assert_eq!(all.len(), 2);

@@ -16,6 +16,7 @@ use runtime::host::response::Response;
 use runtime::run::Cost;
 
 use super::Coming;
+use crate::metrics::Counted;
 use crate::units::UnitFailure;
 
 /// A call that was let in, with its place.
@@ -27,6 +28,8 @@ pub struct Admitted {
     pub(super) at: Moment,
     pub(super) memory: Arc<Hold>,
     pub(super) warning: Option<RatePolicy>,
+    /// Where its end is counted, as its coming was.
+    pub(super) counted: Counted,
 }
 
 impl Admitted {

@@ -3,8 +3,11 @@
 use std::io;
 use std::net::TcpListener;
 
+use actix_http::Response;
 use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::App;
+use actix_web::dev::AppConfig;
 
 use super::connection::watched;
 use super::guard::{Closing, Places};
@@ -25,7 +28,9 @@ pub fn serve(socket: TcpListener, door: AdminDoor, config: &Config, closing: Clo
     let server = Server::build().workers(1).shutdown_timeout(drain).disable_signals();
     let server = server.listen("admin", socket, move || {
         let door = door.clone();
-        let app = App::new().configure(move |routes| configure(routes, door));
+        let app = App::new().configure(move |routes| configure(routes, door)).into_factory();
+        let app = map_config(app, |()| AppConfig::default());
+        let app = app.map_err(|error: actix_web::Error| Response::from(error.error_response()));
         watched(&timeouts, places.clone(), closing.clone(), app)
     })?;
     Ok(server.run())

@@ -1,4 +1,4 @@
-//! Connections: from an accepted socket to an application, under the guard's watch.
+//! Connections: from an accepted socket to a service, under the guard's watch.
 //!
 //! Invariant: both doors take their connections here, so none escapes the bounds on time and number.
 
@@ -7,38 +7,37 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::HttpService;
 use actix_http::body::BoxBody;
 use actix_http::error::DispatchError;
+use actix_http::{HttpService, Request, Response};
 use actix_rt::net::TcpStream;
 use actix_service::{
-    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service,
 };
-use actix_web::dev::AppConfig;
 
 use super::guard::{Bounds, Closing, Guarded, Places, awaited};
 use crate::config::Timeouts;
 
-/// A watched connection that speaks HTTP/1.1 to an application.
+/// A watched connection that speaks HTTP/1.1 to a service.
 pub(super) fn watched<A, B>(
     timeouts: &Timeouts,
     places: Arc<Places>,
     closing: Closing,
-    app: A,
+    service: A,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<A, B>
 where
-    A: IntoServiceFactory<B, actix_http::Request> + 'static,
+    A: IntoServiceFactory<B, Request> + 'static,
     B: ServiceFactory<
-            actix_http::Request,
-            Config = AppConfig,
-            Response = actix_web::dev::ServiceResponse<BoxBody>,
-            Error = actix_web::Error,
+            Request,
+            Config = (),
+            Response: Into<Response<BoxBody>>,
+            Error: Into<Response<BoxBody>>,
             InitError = (),
         > + 'static,
 {
     let bounds = Bounds { head: timeouts.head, idle: timeouts.idle, min_rate: timeouts.min_rate.get() };
-    let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
-    let app = apply_fn_factory(app, |request, app| app.call(awaited(request)));
+    let service = service.into_factory().map_err(Into::into);
+    let service = apply_fn_factory(service, |request, service| service.call(awaited(request)));
     let http = HttpService::<Guarded, _, _>::build()
         .keep_alive(timeouts.idle)
         .client_request_timeout(timeouts.head)
@@ -46,7 +45,7 @@ where
         .on_connect_ext(|connection: &Guarded, extensions| {
             extensions.insert(Rc::clone(connection.watch()));
         })
-        .h1(map_config(app, |()| AppConfig::default()));
+        .h1(service);
     fn_service(move |stream: TcpStream| {
         let guarded = stream.peer_addr().ok().and_then(|peer| {
             let place = places.take(peer.ip())?;

@@ -16,13 +16,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix_http::ConnectionType;
+use actix_http::body::BoxBody;
+use actix_http::{ConnectionType, HttpMessage, Payload, Request, Response};
 use actix_server::{Server, ServerBuilder};
 use actix_service::fn_service;
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, COOKIE};
-use actix_web::{App, HttpRequest, HttpResponse};
 use actors::lane::{CallFailure, Incoming, Key, Lane};
 use actors::node::Node;
 use actors::routes::{EndpointEntry, Found, Params};
@@ -30,7 +30,7 @@ use actors::who::unix_ms;
 use api::Problem;
 use bytes::Bytes;
 use quotas::scope::ClassName;
-use runtime::host::request::Request;
+use runtime::host::request::Request as ScriptRequest;
 
 use super::connection::watched;
 use super::guard::{Closing, Places, Watch};
@@ -87,22 +87,21 @@ pub fn serve(socket: TcpListener, door: &DeviceDoor) -> io::Result<Server> {
             config: Arc::clone(&door.config),
             closing: door.closing.clone(),
         });
-        // Its routes change while it serves, so it finds them itself, and needs none of the application's.
-        let service = fn_service(move |request: ServiceRequest| {
+        // Its routes change while it serves, so it finds them itself: there is no application of actix-web around it.
+        let service = fn_service(move |mut request: Request| {
             let thread = Rc::clone(&thread);
             async move {
-                let (request, payload) = request.into_parts();
-                let response = handle(&request, payload, &thread).await;
-                Ok::<_, actix_web::Error>(ServiceResponse::new(request, response))
+                let payload = request.take_payload();
+                let response = handle(&Rc::new(DeviceHead(request)), payload, &thread).await;
+                Ok::<_, Response<BoxBody>>(Response::from(response))
             }
         });
-        let app = App::new().default_service(service);
-        watched(&timeouts, Arc::clone(&places), door.closing.clone(), app)
+        watched(&timeouts, Arc::clone(&places), door.closing.clone(), service)
     })?;
     Ok(server.run())
 }
 
-async fn handle(req: &HttpRequest, payload: Payload, thread: &Thread) -> HttpResponse {
+async fn handle(req: &Rc<DeviceHead>, payload: Payload, thread: &Thread) -> HttpResponse {
     let handling = req.conn_data::<Rc<Watch>>().map(Watch::handle_call);
     let caller = Caller::of(req, &thread.config);
     let mut response = serve_call(req, payload, thread, &caller).await.unwrap_or_else(|refused| *refused);
@@ -116,7 +115,7 @@ async fn handle(req: &HttpRequest, payload: Payload, thread: &Thread) -> HttpRes
 }
 
 async fn serve_call(
-    req: &HttpRequest,
+    req: &Rc<DeviceHead>,
     payload: Payload,
     thread: &Thread,
     caller: &Caller,
@@ -171,9 +170,9 @@ async fn serve_call(
     Ok(answer::of(answered))
 }
 
-fn request(req: &HttpRequest, params: Params, class: Option<&ClassName>, body: Bytes) -> Request {
+fn request(req: &Rc<DeviceHead>, params: Params, class: Option<&ClassName>, body: Bytes) -> ScriptRequest {
     let class = class.map(|class| class.as_str().into());
-    Request::new(Rc::new(DeviceHead::of(req)), params, class, body)
+    ScriptRequest::new(Rc::<DeviceHead>::clone(req), params, class, body)
 }
 
 fn has_fallback(entry: &EndpointEntry) -> bool {
@@ -181,7 +180,7 @@ fn has_fallback(entry: &EndpointEntry) -> bool {
 }
 
 /// What the answer is kept under, where it may be given again to others.
-fn good_key(req: &HttpRequest, entry: &EndpointEntry, class: Option<&ClassName>) -> Option<Key> {
+fn good_key(req: &Request, entry: &EndpointEntry, class: Option<&ClassName>) -> Option<Key> {
     entry.spec.last_good?;
     let headers = req.headers();
     let is_personal = headers.contains_key(AUTHORIZATION) || headers.contains_key(COOKIE);
@@ -193,7 +192,7 @@ fn good_key(req: &HttpRequest, entry: &EndpointEntry, class: Option<&ClassName>)
 
 /// What the device gets instead of a problem, if its endpoint has something. A fallback sees no body.
 async fn fall_back(
-    req: &HttpRequest,
+    req: &Rc<DeviceHead>,
     thread: &Thread,
     caller: &Caller,
     entry: &Arc<EndpointEntry>,

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::HttpRequest;
-use actix_web::dev::Payload;
+use actix_http::{HttpMessage, Payload, Request};
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use api::Problem;
 use bytes::{Bytes, BytesMut};
@@ -21,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// It is too large, comes too slowly, or is encoded, or all calls together hold too much.
 pub(super) async fn read(
-    req: &HttpRequest,
+    req: &Request,
     mut payload: Payload,
     allowance: &Allowance,
     timeouts: &Timeouts,

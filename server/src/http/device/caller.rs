@@ -6,8 +6,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use actix_http::{HttpMessage, Request};
+use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue, X_FORWARDED_FOR};
-use actix_web::{HttpRequest, HttpResponse};
 use quotas::priority::Priority;
 use quotas::scope::ClassName;
 
@@ -32,7 +33,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn of(req: &HttpRequest, config: &Config) -> Self {
+    pub(super) fn of(req: &Request, config: &Config) -> Self {
         let header = |name: &HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
         let class = config.classes.iter().find(|class| class.matches(header)).map(|class| class.name.clone());
         let hops = header(&HOPS).map_or(0, |text| text.parse().unwrap_or(HOPS_MAX));
@@ -66,7 +67,7 @@ fn is_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
-fn client(req: &HttpRequest, config: &Config) -> Box<[u8]> {
+fn client(req: &Request, config: &Config) -> Box<[u8]> {
     let peer = req.peer_addr().map(|peer| peer.ip());
     let trusted = peer.is_some_and(|peer| config.client_key.trusts(peer));
     if trusted
@@ -85,7 +86,7 @@ fn client(req: &HttpRequest, config: &Config) -> Box<[u8]> {
 }
 
 /// The rightmost address of `X-Forwarded-For` that is no proxy of ours.
-fn forwarded(req: &HttpRequest, config: &Config) -> Option<IpAddr> {
+fn forwarded(req: &Request, config: &Config) -> Option<IpAddr> {
     let header = req.headers().get(&X_FORWARDED_FOR)?.to_str().ok()?;
     let mut hops = header.rsplit(',').map_while(|hop| hop.trim().parse::<IpAddr>().ok());
     hops.find(|hop| !config.client_key.trusts(*hop))

@@ -1,15 +1,20 @@
 //! A request's head, as scripts ask for it.
 
-use actix_web::HttpRequest;
+use std::ops::Deref;
+
+use actix_http::{HttpMessage, Request};
 use actix_web::http::header::HeaderValue;
 use runtime::host::request::Head;
 
-/// The head of a device's request. A cheap handle of actix's own.
-pub(super) struct DeviceHead(HttpRequest);
+/// A device's request, without its body.
+#[derive(Debug)]
+pub(super) struct DeviceHead(pub(super) Request);
 
-impl DeviceHead {
-    pub(super) fn of(req: &HttpRequest) -> Self {
-        Self(req.clone())
+impl Deref for DeviceHead {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.0
     }
 }
 
