@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::future::join_all;
 use quotas::scope::{RevisionNumber, Scope, ScriptId};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::controller::{Controller, StandingOf};
 use crate::error::StoreError;
@@ -34,6 +35,9 @@ pub trait Peers: Send + Sync {
     async fn hint(&self, admin: &str, changes: &[Change]) -> Result<(), String>;
     /// Asks the node at this admin address where a script stands there.
     async fn standing(&self, admin: &str, script: &ScriptId) -> Result<Standing, String>;
+    /// Asks the node at this admin address for a decision that it made, as it would tell it; nothing when it knows none
+    /// of this id.
+    async fn decision(&self, admin: &str, id: &str) -> Result<Option<Bytes>, String>;
     /// Asks the node at this admin address for how many calls it is asked lately, by scope.
     async fn demand(&self, admin: &str) -> Result<Vec<(Scope, f64)>, String>;
 }
@@ -49,6 +53,9 @@ impl Peers for Alone {
     }
     async fn standing(&self, _: &str, _: &ScriptId) -> Result<Standing, String> {
         Err("this node asks no others".to_owned())
+    }
+    async fn decision(&self, _: &str, _: &str) -> Result<Option<Bytes>, String> {
+        Ok(None)
     }
     async fn demand(&self, _: &str) -> Result<Vec<(Scope, f64)>, String> {
         Err("this node asks no others".to_owned())
@@ -73,6 +80,8 @@ pub struct Fleet {
     peers: Arc<dyn Peers>,
     hints: Arc<Semaphore>,
     has_twin: AtomicBool,
+    /// Whether it has left for good; held while that, or that it is there, is written.
+    has_left: Mutex<bool>,
     demand: ArcSwap<Vec<(Scope, f64)>>,
 }
 
@@ -91,6 +100,7 @@ impl Fleet {
             peers,
             hints,
             has_twin: AtomicBool::new(false),
+            has_left: Mutex::new(false),
             demand: ArcSwap::default(),
         }
     }
@@ -119,14 +129,17 @@ impl Fleet {
         }
         others.retain(|node| node.name != self.me.name);
         self.others.store(Arc::new(others));
-        if !self.me.admin.is_empty() {
+        let has_left = self.has_left.lock().await;
+        if !self.me.admin.is_empty() && !*has_left {
             store.put_node(&self.me(), KNOWN).await?;
         }
         Ok(())
     }
 
-    /// Takes this node back from those that are known.
+    /// Takes this node back from those that are known, for good: no beat makes it known again.
     pub(crate) async fn leave(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let mut has_left = self.has_left.lock().await;
+        *has_left = true;
         store.drop_node(&self.me.name).await
     }
 
@@ -148,6 +161,14 @@ impl Fleet {
         told.map(|told| told.into_iter().flatten().collect())
             .inspect_err(|why| tracing::debug!(why, "a node could not be asked for its traffic"))
             .ok()
+    }
+
+    /// Asks all others for a decision that one of them made. Who cannot be asked knows none.
+    pub async fn decision_of_others(&self, id: &str) -> Option<Bytes> {
+        let others = self.others();
+        let asked = others.iter().filter(|node| !node.admin.is_empty());
+        let told = join_all(asked.map(|node| self.peers.decision(&node.admin, id))).await;
+        told.into_iter().find_map(|told| told.ok().flatten())
     }
 
     /// Tells the others that something changed, in the background.
@@ -255,6 +276,21 @@ impl NodeStanding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Embedded;
+
+    #[tokio::test]
+    async fn who_has_left_is_not_made_known_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Embedded::open(directory.path()).await.unwrap();
+        let known = async || store.nodes().await.unwrap().len();
+        let me = NodeRow { admin: "http://127.0.0.1:1".into(), ..node() };
+        let fleet = Fleet::new(me, Arc::new(Alone));
+        fleet.beat(&store).await.unwrap();
+        assert_eq!(known().await, 1);
+        fleet.leave(&store).await.unwrap();
+        fleet.beat(&store).await.unwrap();
+        assert_eq!(known().await, 0);
+    }
 
     fn node() -> NodeRow {
         NodeRow {

@@ -19,6 +19,9 @@ use crate::process::warden::{Warden, on_disk};
 const CHILD: &str = "serving-child";
 /// How a log is asked for.
 const LOG_VARIABLE: &str = "CALLBOARD_LOG";
+/// What is logged where nobody says: not each connection that speaks no HTTP, or anybody could fill the log; and not
+/// what the store's driver thinks of its settings.
+const LOG: &str = "info,actix_http=off,scylla=error";
 
 /// Runs a server until it is told to stop.
 ///
@@ -132,7 +135,7 @@ fn child_arguments(added: &[OsString]) -> Vec<OsString> {
 /// written when what this returns is dropped.
 pub fn start_log() -> WorkerGuard {
     use std::io::IsTerminal;
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(LOG));
     // Lines that nobody takes are dropped: a log that blocks would stop the threads that serve.
     let (writer, flushed_at_the_end) = tracing_appender::non_blocking(std::io::stderr());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);

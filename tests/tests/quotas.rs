@@ -338,17 +338,13 @@ async fn an_operator_sets_shows_and_resets_quotas_on_the_command_line() {
             format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         (output.status.code(), said)
     };
-    let (code, said) = run(&[
-        "set",
-        "team:tv",
-        "rate=1000/s",
-        "fuel-day=5e9",
-        "--soft",
-        "70",
-        "--reason",
-        "busy",
-        "--observe",
-    ]);
+    let observe =
+        ["set", "team:tv", "rate=1000/s", "fuel-day=5e9", "--soft", "70", "--reason", "busy", "--observe"];
+    // What refuses now would not: that is asked first.
+    let (code, said) = run(&observe);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("rate.team (2000/s)") && said.contains("budget.fuel_day.team"), "{said}");
+    let (code, said) = run(&[&observe[..], &["--yes"]].concat());
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("rate 1000/s, only counted") && said.contains("warning from 70 %"), "{said}");
     let (_, said) = run(&["show", "team:tv"]);

@@ -126,3 +126,35 @@ async fn three_servers_share_a_rate_that_was_set_on_one_of_them() {
         admitted.len() - before
     );
 }
+
+#[tokio::test]
+async fn why_a_call_was_refused_is_told_by_whichever_server_is_asked_and_only_to_its_team() {
+    let Some(cassandra) = Cassandra::start() else { return };
+    let servers = fleet::three(PROGRAM, &cassandra, &[]);
+    servers[0].deploy("tv/home", "pub fn main(request) { panic!(\"on purpose\") }").await.unwrap();
+    let (reply, _) = until("the third serves it", PATIENCE, async || {
+        Some(Device::of(&servers[2].device).get("/tv/home").await).filter(|reply| reply.status == 500)
+    })
+    .await;
+    let id = reply.header("x-request-id");
+    let token = |team: &str| api::TokenRequest {
+        role: api::Role::Viewer,
+        team: Some(team.to_owned()),
+        note: String::new(),
+        expires: None,
+    };
+    let (tv, radio) = (
+        servers[0].client().create_token(&token("tv")).await.unwrap().secret,
+        servers[0].client().create_token(&token("radio")).await.unwrap().secret,
+    );
+    // The others are known from the first beat on.
+    let (found, _) =
+        until("the first finds it", PATIENCE, async || servers[0].client_with(&tv).decision(id).await.ok())
+            .await;
+    assert_eq!((found.rule.as_str(), found.endpoint.as_deref()), ("script.failed", Some("tv/home/main")));
+    assert!(found.problem.detail.as_deref().is_some_and(|detail| detail.contains("main.rn:1")), "{found:?}");
+    let stranger = servers[0].client_with(&radio).decision(id).await;
+    assert!(format!("{stranger:?}").contains("decision.unknown"), "{stranger:?}");
+    let nothing = servers[0].client().decision("../../v1/tokens").await;
+    assert!(nothing.is_err(), "{nothing:?}");
+}

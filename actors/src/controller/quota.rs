@@ -9,6 +9,7 @@ mod book;
 mod parts;
 mod show;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,6 @@ pub(super) use self::book::Book;
 pub(super) use self::parts::Demand;
 pub use self::show::{Origin, QuotaInfo, QuotaOf, QuotasSet, RuleInfo};
 use super::Controller;
-use super::deploy::RACES;
 use crate::error::ControlError;
 use crate::events::Event;
 use crate::storage::{Change, QuotaRow, QuotaRule, Store};
@@ -31,6 +31,10 @@ use crate::who::{Who, unix_ms};
 
 /// How often it looks for settings whose time is over.
 const TICK: Duration = Duration::from_millis(500);
+/// How often a change is tried anew when another one of the same scope was faster, and the longest pause before the
+/// second try.
+const RACES: u32 = 12;
+const AGAIN: Duration = Duration::from_millis(20);
 /// How long the store may take for one change.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
@@ -74,7 +78,11 @@ impl Handler<SetQuota> for Controller {
         let (work, known, is_here) = (self.work(ctx), self.quotas.row(&set.scope), self.is_here(&set.scope));
         Box::pin(async move {
             let (mut known, mut is_fresh) = (known, false);
-            for _ in 0..=RACES {
+            for attempt in 0..=RACES {
+                if attempt > 0 {
+                    // Who was slower once is not to be slower again because all try again at once.
+                    tokio::time::sleep(AGAIN.mul_f64(f64::from(attempt) * chance())).await;
+                }
                 let is_stale = set.expected.is_some_and(|expected| expected != known.generation);
                 if !is_stale {
                     let row = changed(&known, &set, unix_ms());
@@ -104,6 +112,11 @@ impl Handler<SetQuota> for Controller {
             Err(ControlError::QuotaConflict { present: known.generation })
         })
     }
+}
+
+/// Even between 0 and 1, to come apart from others.
+fn chance() -> f64 {
+    f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX)
 }
 
 /// All that is set of the scope from now on, for the audit.

@@ -1,15 +1,20 @@
 //! `quota`: what teams, endpoints and classes may use is shown and set.
 
+use std::time::Duration;
+
 use api::{
-    QuotaAnswer, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaRule, QuotaSet, QuotaState,
+    Client, QuotaAnswer, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaRule, QuotaSet, QuotaState,
     QuotasSet,
 };
+use quotas::scope::Scope;
 
 use super::arguments::{QuotaArguments, QuotaCommand};
 use super::exit::{Exit, Failure};
 use super::out::Out;
-use super::person::{clean, when};
+use super::person::{self, Unasked, clean, when};
 
+/// How long is waited to hear what is in force.
+const LOOK: Duration = Duration::from_secs(2);
 /// What is said of a scope that may be misspelt, or is yet to come.
 const ABSENT: &str =
     "nothing of it is on this node now: this waits for it; `callboard endpoints` lists what is here";
@@ -21,15 +26,22 @@ pub(super) async fn run(arguments: &QuotaArguments, out: &Out) -> Result<Exit, F
             let state = server.client()?.quotas(&scope.to_string()).await?;
             out.result("quotas", &state, |out| table(&state, out));
         }
-        QuotaCommand::Set { scope, quotas, reason, duration, soft, observe, dry_run, server } => {
+        QuotaCommand::Set { scope, quotas, reason, duration, soft, observe, dry_run, yes, server } => {
             let mode = if *observe { QuotaMode::Observe } else { QuotaMode::Enforce };
-            let rules = quotas.iter().map(|text| change(text, *soft, mode)).collect();
+            let client = server.client()?;
+            let rules: Vec<_> = quotas.iter().map(|text| change(text, *soft, mode)).collect();
+            if *observe
+                && !*dry_run
+                && let Some(question) = suspends(&client, scope, &rules).await
+            {
+                person::confirm(&question, *yes, Unasked::Refuse)?;
+            }
             let until = duration.map(|duration| {
                 let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
                 api::time_from_ms(api::time_to_ms(api::time_now()).saturating_add(ms))
             });
             let request = QuotaRequest { rules, reason: reason.clone(), until };
-            let answer = server.client()?.set_quotas(&scope.to_string(), "*", &request, *dry_run).await?;
+            let answer = client.set_quotas(&scope.to_string(), "*", &request, *dry_run).await?;
             out.result("quota", &answer, |out| describe(&answer, out));
         }
         QuotaCommand::List { server } => {
@@ -50,6 +62,25 @@ pub(super) async fn run(arguments: &QuotaArguments, out: &Out) -> Result<Exit, F
         }
     }
     Ok(Exit::Done)
+}
+
+/// What somebody is asked before limits that refuse now come to observe only. Where the server does not say what is in
+/// force, nothing stands in the way.
+async fn suspends(client: &Client, scope: &Scope, changes: &[QuotaChange]) -> Option<String> {
+    let state = client.clone().with_timeout(LOOK).quotas(&scope.to_string()).await.ok()?;
+    let named = |rule: &&QuotaRule| {
+        let is_it = |change: &QuotaChange| Some(change.name.replace('-', "_")) == rule.name;
+        rule.mode == QuotaMode::Enforce && changes.iter().any(is_it)
+    };
+    let refuse: Vec<_> = state
+        .rules
+        .iter()
+        .filter(named)
+        .map(|rule| format!("{} ({})", clean(&rule.rule), clean(&rule.limit)))
+        .collect();
+    (!refuse.is_empty()).then(|| {
+        format!("Until it enforces again this refuses nothing of {scope}: {}. Go on?", refuse.join(", "))
+    })
 }
 
 /// `NAME=LIMIT`, or `NAME` alone.

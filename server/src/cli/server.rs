@@ -149,6 +149,9 @@ pub(super) async fn store(arguments: &StoreArguments, out: &Out) -> Result<Exit,
         StoreConfig::Cql(cql) => {
             out.note(format!("migrating {cql}"));
             Scylla::migrate(cql).await.map_err(Failure::failed)?;
+            if cql.replication.contains("'replication_factor': 1}") {
+                out.note("a keyspace that this made keeps one copy of everything: for a fleet give `store.replication` before, three copies for example, or alter the keyspace");
+            }
             cql.to_string()
         }
     };

@@ -13,6 +13,9 @@ use super::person::{self, Unasked, clean, when};
 /// How long is waited to hear what is in force: a brake waits for nothing.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// What is said of a scope that may be misspelt, or is yet to come.
+const NOTHING: &str = "\n  nothing that is deployed is in it now; `callboard endpoints` lists what is";
+
 /// `switch`
 pub(super) async fn run(arguments: &SwitchArguments, out: &Out) -> Result<Exit, Failure> {
     match &arguments.command {
@@ -172,10 +175,13 @@ fn describe(answer: &SwitchAnswer, out: &Out) -> String {
     }
     if let Some(radius) = answer.radius.as_ref().filter(|_| answer.switch.is_some()) {
         text.push_str(&touched(radius));
+        if radius.endpoints == 0 {
+            text.push_str(NOTHING);
+        }
         return text;
     }
     if answer.endpoints.is_empty() && answer.switch.is_some() && !answer.scope.starts_with("class:") {
-        text.push_str("\n  nothing that is deployed is in it now; `callboard endpoints` lists what is");
+        text.push_str(NOTHING);
     }
     for endpoint in &answer.endpoints {
         text.push_str(&format!("\n  {}", clean(endpoint)));

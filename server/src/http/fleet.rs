@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::peers::HttpPeers;
 pub use self::token::FleetTokens;
-use super::manage::AdminDoor;
+use super::manage::{AdminDoor, decision_of};
 use super::problem::ProblemError;
 
 /// The largest hint, in bytes.
@@ -104,6 +104,16 @@ pub(super) async fn standing(
     let Standing { seq, revision, problem } = door.node.controller().send(StandingOf(script)).await?;
     let revision = revision.map(RevisionNumber::get);
     Ok(HttpResponse::Ok().json(StandingShape { seq, revision, problem }))
+}
+
+/// `GET /fleet/decisions/{id}`
+pub(super) async fn decision(
+    _: Peer,
+    door: web::Data<AdminDoor>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ProblemError> {
+    let found = decision_of(&door, &id).await;
+    found.map(|found| HttpResponse::Ok().json(found)).ok_or_else(|| ProblemError::of("decision.unknown", ""))
 }
 
 /// `GET /fleet/demand`

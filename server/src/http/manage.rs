@@ -68,6 +68,8 @@ impl AdminDoor {
     }
 }
 
+pub(in crate::http) use self::server::decision_of;
+
 /// What a handler answers.
 type Answered = Result<HttpResponse, ProblemError>;
 /// The door, as a handler gets it.
@@ -128,6 +130,7 @@ pub fn configure(cfg: &mut ServiceConfig, door: AdminDoor) {
         .service(at("/readyz", [read(probes::ready)]))
         .service(at("/metrics", [read(probes::metrics)]).wrap(from_fn(authenticate)))
         .service(at("/fleet/changes", [("POST", web::post().to(fleet::changes))]))
+        .service(at("/fleet/decisions/{id}", [read(fleet::decision)]))
         .service(at("/fleet/demand", [read(fleet::demand)]))
         .service(at("/fleet/standing/{team}/{script}", [read(fleet::standing)]))
         .app_data(web::PayloadConfig::new(fleet::HINT_MAX))

@@ -141,12 +141,15 @@ pub(in crate::cli) enum QuotaCommand {
         /// From how many percent of a budget on callers are warned
         #[arg(long, value_name = "PERCENT")]
         soft: Option<u32>,
-        /// Only count what would be refused
+        /// Only count what would be refused; the limit that was in force refuses nothing meanwhile
         #[arg(long)]
         observe: bool,
         /// Only show what it would do
         #[arg(long)]
         dry_run: bool,
+        /// Do not ask before limits that refuse now come to observe only
+        #[arg(long, short)]
+        yes: bool,
         #[command(flatten)]
         server: ServerArguments,
     },

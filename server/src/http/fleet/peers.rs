@@ -7,6 +7,7 @@ use actors::storage::Change;
 use api::Client;
 use api::client::Ask;
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::Method;
 use moka::sync::Cache;
 use quotas::scope::{Scope, ScriptId};
@@ -60,6 +61,14 @@ impl Peers for HttpPeers {
         Ok(standing.into())
     }
 
+    async fn decision(&self, admin: &str, id: &str) -> Result<Option<Bytes>, String> {
+        let answer = self.client(admin)?.raw(Ask::new(Method::GET, format!("/fleet/decisions/{id}"))).await;
+        match answer {
+            Ok(answer) if answer.status == http::StatusCode::NOT_FOUND => Ok(None),
+            answer => said(answer).map(Some),
+        }
+    }
+
     async fn demand(&self, admin: &str) -> Result<Vec<(Scope, f64)>, String> {
         let body = said(self.client(admin)?.raw(Ask::new(Method::GET, "/fleet/demand")).await)?;
         let told: DemandShape = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
@@ -67,7 +76,7 @@ impl Peers for HttpPeers {
     }
 }
 
-fn said(answer: Result<api::client::Raw, api::ClientError>) -> Result<bytes::Bytes, String> {
+fn said(answer: Result<api::client::Raw, api::ClientError>) -> Result<Bytes, String> {
     match answer {
         Ok(answer) if answer.status.is_success() => Ok(answer.body),
         Ok(answer) if answer.status == http::StatusCode::UNAUTHORIZED => {

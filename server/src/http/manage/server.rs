@@ -11,17 +11,19 @@ use actors::watch::Audit;
 use api::openapi::API_VERSION;
 use api::{Page, RateLimits, UploadLimits, Whoami};
 use quotas::guards::Condition;
-use quotas::scope::{RevisionNumber, ScriptId};
+use quotas::scope::{EndpointId, RevisionNumber, ScriptId};
 use runtime::archive::ArchiveLimits;
 use runtime::codec::Fingerprint;
 
 use super::query::{Query, cursor};
-use super::{Answered, Door, ok, shapes};
+use super::{AdminDoor, Answered, Door, ok, shapes};
 use crate::http::auth::Caller;
 use crate::http::problem::{self, ProblemError};
 
 /// The program's version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The longest id of a decision or a request.
+const ID_MAX: usize = 64;
 /// How long the lanes are asked for a decision.
 const LANES_WAIT: Duration = Duration::from_secs(1);
 
@@ -127,13 +129,36 @@ pub(super) async fn decision(
     path: web::Path<String>,
 ) -> Answered {
     Query::read(&request, &[])?;
+    let unknown = || {
+        let detail = "only the latest are kept, and only where the call was answered; all nodes were asked that are there";
+        ProblemError::of("decision.unknown", detail)
+    };
+    // The ids of decisions and requests, and what may stand in the path of a question to another node.
+    let is_id = path.len() <= ID_MAX
+        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if !is_id {
+        return Err(unknown());
+    }
+    let found = match decision_of(&door, &path).await {
+        Some(found) => Some(found),
+        None => {
+            let told = door.node.shared().fleet.decision_of_others(&path).await;
+            told.and_then(|told| serde_json::from_slice(&told).ok())
+        }
+    };
+    let seen = |found: &api::Decision| {
+        let endpoint = found.endpoint.as_deref().and_then(|id| id.parse::<EndpointId>().ok());
+        endpoint.is_some_and(|endpoint| caller.sees(endpoint.team()))
+    };
+    ok(&found.filter(seen).ok_or_else(unknown)?)
+}
+
+/// A decision that this node made, as it is told.
+pub(in crate::http) async fn decision_of(door: &AdminDoor, id: &str) -> Option<api::Decision> {
     // A thread that a script holds may be late; what the others remember is enough to wait for.
-    let found = tokio::time::timeout(LANES_WAIT, door.node.shared().lanes.decision(&path)).await;
-    let found = found.ok().flatten().filter(|(decision, _)| caller.sees(decision.endpoint.team()));
-    let (found, history) = found.ok_or_else(|| {
-        ProblemError::of("decision.unknown", "only the latest are kept, and only where the call was answered")
-    })?;
-    ok(&api::Decision {
+    let found = tokio::time::timeout(LANES_WAIT, door.node.shared().lanes.decision(id)).await;
+    let (found, history) = found.ok().flatten()?;
+    Some(api::Decision {
         id: found.id.clone(),
         at: api::time_from_ms(found.at_ms),
         endpoint: Some(found.endpoint.to_string()),
