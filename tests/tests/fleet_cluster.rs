@@ -17,9 +17,9 @@ use tests::wait::until;
 /// One cluster at a time: a node takes most of a gigabyte.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// How soon a majority that is left has to take deploys, and how much more a loaded machine may take.
-const GOES_ON: Duration = Duration::from_secs(5);
-const MARGIN: Duration = Duration::from_secs(10);
+/// How soon a majority that is left has to take a deploy. Until the nodes count the dead one as down they still ask it,
+/// and wait: a deploy may fail by that, clearly, and the next is taken. On a loaded machine they take their time.
+const GOES_ON: Duration = Duration::from_secs(60);
 /// How soon a deploy has to fail: the bound on one conditional step, four requests of two seconds, and what a
 /// deploy asks beside it.
 const FAILS: Duration = Duration::from_secs(12);
@@ -47,7 +47,7 @@ async fn with_a_majority_deploys_go_on_and_without_one_they_fail_while_serving_g
 
     cluster.nodes[2].kill();
     for at in [0, 1] {
-        let (failed, took) = pair.deploy_until_taken(at, GOES_ON + MARGIN).await;
+        let (failed, took) = pair.deploy_until_taken(at, GOES_ON).await;
         println!("server {at} deploys {took:?} after one node was killed, {failed} failed before");
     }
     // Until the others count it as down, what a coordinator asks of the dead node costs it the whole timeout.
@@ -135,7 +135,7 @@ async fn data_centres_that_lose_each_other_go_on_serving_and_agree_when_they_are
     }
     let before = first_only.newest();
     for _ in 0..3 {
-        let (failed, took) = first_only.deploy_until_taken(0, GOES_ON + MARGIN).await;
+        let (failed, took) = first_only.deploy_until_taken(0, GOES_ON).await;
         println!("a deploy within the first data centre takes {took:?}, {failed} failed before");
     }
     // Until here the nodes waited for each other; from now on they know.
@@ -147,7 +147,7 @@ async fn data_centres_that_lose_each_other_go_on_serving_and_agree_when_they_are
         println!("server {at}: a deploy among all fails: {refused}");
     }
     for _ in 0..3 {
-        let (failed, took) = first_only.deploy_until_taken(0, GOES_ON + MARGIN).await;
+        let (failed, took) = first_only.deploy_until_taken(0, GOES_ON).await;
         println!("a deploy within the first data centre takes {took:?}, {failed} failed before");
     }
     assert_eq!(first_only.answer(0).await, first_only.newest());
