@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::fuel::Stop;
 use quotas::limits::Allowance;
+
+use crate::fuel::Stop;
 
 /// Where in a script something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -159,7 +159,6 @@ const GET: Operation = Operation {
 };
 
 /// Every call, by what it is about.
-/// All calls.
 pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
     OPERATIONS.iter().chain(quotas::OPERATIONS)
 }

@@ -35,6 +35,7 @@ use serde::Serialize;
 pub use self::changes::Changes;
 use self::frame::{authenticate, frame};
 pub(crate) use self::server::VERSION;
+pub(in crate::http) use self::server::decision_of;
 use self::uploads::Uploads;
 use super::auth::Tokens;
 use super::fleet::{self, FleetTokens};
@@ -67,8 +68,6 @@ impl AdminDoor {
         Self { node, config, tokens, fleet, started, changes, uploads: Uploads::new() }
     }
 }
-
-pub(in crate::http) use self::server::decision_of;
 
 /// What a handler answers.
 type Answered = Result<HttpResponse, ProblemError>;
