@@ -242,6 +242,38 @@ async fn who_asks_much_at_once_and_listens_is_answered_all_of_it_in_order() {
 }
 
 #[tokio::test]
+async fn who_is_refused_again_and_again_is_heard_less_often_until_a_call_is_let_in() {
+    const PAUSE: Duration = Duration::from_millis(50);
+    const AT_ONCE: u32 = 64;
+    const PAUSES: u32 = 20;
+
+    let server = start(&[]);
+    server.deploy("good/hello", "pub fn main(request) { `Hello` }").await.expect("it is deployed");
+    let (hasty, other) = (Device::of(&server.device), Device::of(&server.device));
+    for _ in 0..AT_ONCE {
+        let reply = hasty.get("/nowhere").await;
+        assert_eq!((reply.status, reply.header("callboard-paused")), (404, ""));
+    }
+    let began = Instant::now();
+    for _ in 0..=PAUSES {
+        let asked = Instant::now();
+        let reply = hasty.get("/nowhere").await;
+        assert_eq!((reply.code().as_str(), reply.header("callboard-paused")), ("route.unknown", "50"));
+        assert!(asked.elapsed() < PAUSE + MARGIN, "it is told, and not left to wait");
+        assert_eq!(other.get("/good/hello").await.body, "Hello", "another connection goes on");
+    }
+    // The pause after the last one is not waited for.
+    assert!(began.elapsed() >= PAUSES * PAUSE, "{:?}", began.elapsed());
+
+    assert_eq!(hasty.get("/good/hello").await.body, "Hello");
+    assert_eq!(hasty.get("/nowhere").await.header("callboard-paused"), "", "one call is enough");
+    let metrics = server.client().metrics().await.expect("metrics");
+    let line = metrics.lines().find(|line| line.starts_with("callboard_pauses_total ")).expect("a line");
+    let count: u32 = line.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("a count");
+    assert_eq!(count, PAUSES + 1);
+}
+
+#[tokio::test]
 async fn keys_that_collide_under_a_hash_without_a_key_cost_what_others_cost() {
     const RUNS: usize = 15;
 

@@ -22,7 +22,7 @@ use actix_server::{Server, ServerBuilder};
 use actix_service::fn_service;
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, COOKIE};
+use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
 use actors::lane::{CallFailure, Incoming, Key, Lane};
 use actors::node::Node;
 use actors::routes::{EndpointEntry, Found, Params};
@@ -33,11 +33,14 @@ use quotas::scope::ClassName;
 use runtime::host::request::Request as ScriptRequest;
 
 use super::connection::watched;
-use super::guard::{Closing, Places, Watch};
+use super::guard::{Closing, Handling, PAUSE, Places, Watch};
 use super::problem;
 use crate::config::Config;
 use caller::Caller;
 use head::DeviceHead;
+
+/// The header that tells who was refused again and again for how many milliseconds this connection is not heard now.
+const PAUSED: HeaderName = HeaderName::from_static("callboard-paused");
 
 /// What every thread of the device door is given.
 #[derive(Clone)]
@@ -104,7 +107,19 @@ pub fn serve(socket: TcpListener, door: &DeviceDoor) -> io::Result<Server> {
 async fn handle(req: &Rc<DeviceHead>, payload: Payload, thread: &Thread) -> HttpResponse {
     let handling = req.conn_data::<Rc<Watch>>().map(Watch::handle_call);
     let caller = Caller::of(req, &thread.config);
-    let mut response = serve_call(req, payload, thread, &caller).await.unwrap_or_else(|refused| *refused);
+    let mut response = match serve_call(req, payload, thread, &caller).await {
+        Ok(served) => {
+            handling.iter().for_each(Handling::let_in);
+            served
+        }
+        Err(refused) => {
+            let mut refused = *refused;
+            if handling.as_ref().is_some_and(Handling::refused) {
+                refused.headers_mut().insert(PAUSED, HeaderValue::from(PAUSE.as_millis() as u64));
+            }
+            refused
+        }
+    };
     caller.mark(&mut response);
     if thread.closing.has_begun() {
         // So that the device's next call goes to a node that stays.
@@ -114,6 +129,7 @@ async fn handle(req: &Rc<DeviceHead>, payload: Payload, thread: &Thread) -> Http
     response
 }
 
+/// The answer; as an error, the one to a call that did not run and got nothing instead.
 async fn serve_call(
     req: &Rc<DeviceHead>,
     payload: Payload,
@@ -127,7 +143,7 @@ async fn serve_call(
             Found::Route { entry, params } => (Arc::clone(entry), params),
             Found::None => return Err(told(Problem::of("route.unknown", ""))),
             Found::Malformed(why) => return Err(told(Problem::of("path.malformed", why))),
-            Found::Method { allowed } => return Ok(answer::method_not_allowed(&allowed)),
+            Found::Method { allowed } => return Err(Box::new(answer::method_not_allowed(&allowed))),
         }
     };
     if entry.expires_ms.is_some() && entry.has_expired(unix_ms()) {
@@ -147,7 +163,7 @@ async fn serve_call(
             let why = CallFailure::Refused(refusal);
             let instead = fallback(params, &why).await;
             let CallFailure::Refused(refusal) = why else { unreachable!("made above") };
-            return Ok(instead.unwrap_or_else(|| problem::respond_refusal(&refusal, &decision)));
+            return instead.ok_or_else(|| Box::new(problem::respond_refusal(&refusal, &decision)));
         }
     };
     let body = body::read(req, payload, &entry.limits.allowance, &thread.config.timeouts, admitted.memory());
@@ -167,7 +183,10 @@ async fn serve_call(
     {
         return Ok(instead);
     }
-    Ok(answer::of(answered))
+    match answered.result {
+        Err(CallFailure::Refused(_)) => Err(Box::new(answer::of(answered))),
+        _ => Ok(answer::of(answered)),
+    }
 }
 
 fn request(req: &Rc<DeviceHead>, params: Params, class: Option<&ClassName>, body: Bytes) -> ScriptRequest {

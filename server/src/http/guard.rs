@@ -8,10 +8,11 @@
 //!
 //! Invariant: a connection that is not served within these bounds costs its place in the count and its
 //! buffers, never a permit, and it is closed. Nothing more is read from who does not take the answers that are there,
-//! and while a request is handled nothing but its body: what is asked behind it stays with the system until then.
+//! for a while from who was refused again and again, and while a request is handled nothing but its body: what is asked behind it stays with the system until then.
 
 mod body;
 mod closing;
+mod pace;
 mod pieces;
 mod places;
 mod queue;
@@ -28,10 +29,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub use body::awaited;
 pub use closing::Closing;
+pub use pace::{PAUSE, pauses};
 use pieces::{Pieces, Wanted};
 pub use places::{Place, Places};
 use queue::queued;
-pub use watch::{Bounds, Watch};
+pub use watch::{Bounds, Handling, Watch};
 
 /// A connection under watch.
 #[derive(Debug)]
@@ -101,9 +103,10 @@ impl AsyncRead for Guarded {
         if this.watch.is_over() {
             return Poll::Ready(Err(too_slow()));
         }
-        if this.watch.is_blocked() {
+        if this.watch.is_unheard() {
             // actix reads on and on, and keeps what it answers until that is taken: whoever asks without listening
-            // would fill the memory. They are heard again when they have taken what is theirs.
+            // would fill the memory. They are heard again when they have taken what is theirs; and those who were refused
+            // again and again, after a pause.
             this.watch.reader_waits(cx.waker());
             return Poll::Pending;
         }

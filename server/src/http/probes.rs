@@ -18,6 +18,7 @@ use quotas::switches::{Board, Kind};
 
 use self::exposition::Scrape;
 use super::auth::Caller;
+use super::guard;
 use super::manage::AdminDoor;
 use super::problem::ProblemError;
 
@@ -107,6 +108,7 @@ pub async fn metrics(door: web::Data<AdminDoor>, caller: Caller) -> Result<HttpR
         unserved: shared.unserved().len(),
         missing: shared.progress.missing(),
         nodes: shared.fleet.others().len() + 1,
+        pauses: guard::pauses(),
         behind_ms: shared.progress.behind_ms(),
         events: actors::events::counts().collect(),
         rules: rules(&shared.node.counts),

@@ -6,6 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::closing::Closing;
+use super::pace::{Pace, resume_later};
 use super::pieces::Wanted;
 
 /// How often a thread looks at its connections.
@@ -71,6 +72,7 @@ pub struct Watch {
     /// Since when the other end has said that it says no more, while its call runs.
     closed: Cell<Option<Instant>>,
     over: Cell<bool>,
+    pace: Pace,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
 }
@@ -100,6 +102,7 @@ impl Watch {
             held: Cell::new(false),
             closed: Cell::new(None),
             over: Cell::new(false),
+            pace: Pace::default(),
             reader: RefCell::default(),
             writer: RefCell::default(),
         });
@@ -170,8 +173,15 @@ impl Watch {
         }
     }
 
-    pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.get()
+    /// Whether nothing is read now: who asks does not listen, or was refused too often.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.blocked.get() || self.pace.pauses()
+    }
+
+    /// A pause is over.
+    pub(super) fn go_on(&self) {
+        self.pace.goes_on();
+        self.wake_reader();
     }
 
     /// Something came that is not wanted yet. Whoever reads is woken when it is.
@@ -308,6 +318,22 @@ async fn tick() {
 #[derive(Debug)]
 pub struct Handling(Rc<Watch>);
 
+impl Handling {
+    /// The call was let in, or got an answer that is as good.
+    pub fn let_in(&self) {
+        self.0.pace.let_in();
+    }
+
+    /// The call was refused. Whether it is one of so many that the connection is not heard for [`super::PAUSE`].
+    pub fn refused(&self) -> bool {
+        let pauses = self.0.pace.refused();
+        if pauses {
+            resume_later(&self.0);
+        }
+        pauses
+    }
+}
+
 impl Drop for Handling {
     fn drop(&mut self) {
         self.0.phase.set(Phase::Idle);
@@ -336,6 +362,7 @@ mod tests {
             held: Cell::new(false),
             closed: Cell::new(None),
             over: Cell::new(false),
+            pace: Pace::default(),
             reader: RefCell::default(),
             writer: RefCell::default(),
         }
@@ -344,11 +371,11 @@ mod tests {
     #[test]
     fn nothing_is_read_from_who_takes_nothing() {
         let watch = watch();
-        assert!(!watch.is_blocked());
+        assert!(!watch.is_unheard());
         watch.writer_waits(Waker::noop(), 0);
-        assert!(watch.is_blocked());
+        assert!(watch.is_unheard());
         watch.bytes_went(1);
-        assert!(!watch.is_blocked());
+        assert!(!watch.is_unheard());
     }
 
     #[test]

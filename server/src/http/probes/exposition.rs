@@ -47,6 +47,7 @@ pub(super) struct Scrape {
     pub(super) unserved: usize,
     pub(super) missing: usize,
     pub(super) nodes: usize,
+    pub(super) pauses: u64,
     pub(super) behind_ms: Option<u64>,
     pub(super) events: Vec<(&'static str, u64)>,
     /// Of each rule, the calls that it refused and those that it would have.
@@ -171,6 +172,9 @@ impl Collector for Scrape {
             let labels = [("kind", *kind), ("state", *state)];
             family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
         }
+        let help = "How often a connection that was refused again and again was not read for a moment";
+        let mut pauses = encoder.encode_descriptor("callboard_pauses", help, None, MetricType::Counter)?;
+        pauses.encode_counter::<[(&str, &str); 0], u64, u64>(&self.pauses, None)?;
         let help = "What happened, by kind";
         let mut family = encoder.encode_descriptor("callboard_events", help, None, MetricType::Counter)?;
         for (event, count) in &self.events {
