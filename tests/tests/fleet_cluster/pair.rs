@@ -76,6 +76,7 @@ impl Pair {
             Ok(()) => Some(()),
             Err(ClientError::Problem(problem)) if problem.code.starts_with("store.") => {
                 failed += 1;
+                println!("server {at}: not taken: {problem}");
                 None
             }
             Err(error) => panic!("{error:?}"),

@@ -10,7 +10,7 @@ use super::bench::{fresh, raw, run, within};
 use super::records::{commit, script};
 
 /// The schema's version that this program makes.
-const WANTED: u32 = 3;
+const WANTED: u32 = 4;
 
 #[test]
 fn a_keyspace_that_was_not_set_up_is_refused_with_the_command_that_helps() {

@@ -14,36 +14,55 @@ use super::found::Found;
 use super::link;
 use crate::error::StoreError;
 
-/// The steps, in order; a keyspace's version is how many it has had.
-const STEPS: [&[&str]; 3] = [
+/// The steps, in order, with `KS.` for the keyspace; a keyspace's version is how many it has had.
+const STEPS: [&[&str]; 4] = [
     &[
         // A script is one partition: its head beside its steps and revisions, so that one conditional batch moves all.
-        "CREATE TABLE IF NOT EXISTS scripts (script text, kind text, number bigint, seq bigint static, \
+        "CREATE TABLE IF NOT EXISTS KS.scripts (script text, kind text, number bigint, seq bigint static, \
      active bigint static, latest bigint static, deploy uuid static, deleted boolean static, body blob, \
      PRIMARY KEY (script, kind, number)) WITH CLUSTERING ORDER BY (kind ASC, number DESC)",
-        "CREATE TABLE IF NOT EXISTS bundles (hash blob, sum blob, size int, body blob, PRIMARY KEY (hash))",
-        "CREATE TABLE IF NOT EXISTS units (hash blob, fingerprint text, sum blob, size int, body blob, \
+        "CREATE TABLE IF NOT EXISTS KS.bundles (hash blob, sum blob, size int, body blob, PRIMARY KEY (hash))",
+        "CREATE TABLE IF NOT EXISTS KS.units (hash blob, fingerprint text, sum blob, size int, body blob, \
      PRIMARY KEY ((hash, fingerprint)))",
         // The parts of what is too large for one row, under the checksum of the whole: writers cannot mix.
-        "CREATE TABLE IF NOT EXISTS parts (sum blob, part int, body blob, PRIMARY KEY ((sum, part)))",
-        "CREATE TABLE IF NOT EXISTS routes (pattern text PRIMARY KEY, script text)",
-        "CREATE TABLE IF NOT EXISTS switches (id text PRIMARY KEY, stamp uuid, body blob, audit blob)",
-        "CREATE TABLE IF NOT EXISTS tokens (id text PRIMARY KEY, stamp uuid, body blob, audit blob)",
-        "CREATE TABLE IF NOT EXISTS audit_feed (day bigint, at bigint, id text, body blob, \
+        "CREATE TABLE IF NOT EXISTS KS.parts (sum blob, part int, body blob, PRIMARY KEY ((sum, part)))",
+        "CREATE TABLE IF NOT EXISTS KS.routes (pattern text PRIMARY KEY, script text)",
+        "CREATE TABLE IF NOT EXISTS KS.switches (id text PRIMARY KEY, stamp uuid, body blob, audit blob)",
+        "CREATE TABLE IF NOT EXISTS KS.tokens (id text PRIMARY KEY, stamp uuid, body blob, audit blob)",
+        "CREATE TABLE IF NOT EXISTS KS.audit_feed (day bigint, at bigint, id text, body blob, \
      PRIMARY KEY (day, at, id)) WITH CLUSTERING ORDER BY (at DESC, id DESC)",
         // Everything here expires, a window of tables at a time.
-        "CREATE TABLE IF NOT EXISTS changes (bucket bigint, at bigint, id uuid, kind text, subject text, seq bigint, \
+        "CREATE TABLE IF NOT EXISTS KS.changes (bucket bigint, at bigint, id uuid, kind text, subject text, seq bigint, \
      PRIMARY KEY (bucket, at, id)) WITH default_time_to_live = 3600 AND gc_grace_seconds = 3600 AND compaction = \
      {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'MINUTES', 'compaction_window_size': 10}",
     ],
     &[
         // All nodes are one small partition; a node that is silent expires.
-        "CREATE TABLE IF NOT EXISTS nodes (fleet text, name text, body blob, PRIMARY KEY (fleet, name)) WITH \
+        "CREATE TABLE IF NOT EXISTS KS.nodes (fleet text, name text, body blob, PRIMARY KEY (fleet, name)) WITH \
      gc_grace_seconds = 3600",
-        "CREATE TABLE IF NOT EXISTS leases (hash blob, fingerprint text, node text, \
+        "CREATE TABLE IF NOT EXISTS KS.leases (hash blob, fingerprint text, node text, \
      PRIMARY KEY ((hash, fingerprint))) WITH gc_grace_seconds = 3600",
     ],
-    &["CREATE TABLE IF NOT EXISTS quotas (id text PRIMARY KEY, stamp uuid, body blob, audit blob)"],
+    &["CREATE TABLE IF NOT EXISTS KS.quotas (id text PRIMARY KEY, stamp uuid, body blob, audit blob)"],
+    &[
+        // A replica that does not answer is found out by the one that asked it, which asks another one then: after what
+        // 99 of a hundred reads take, if nobody says otherwise. With few reads that is half of the databases' own
+        // time-out, and with some that met a dead node all of it: longer than a server waits, until the dead one is
+        // known to be dead.
+        "ALTER TABLE KS.scripts WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.bundles WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.units WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.parts WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.routes WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.switches WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.tokens WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.audit_feed WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.changes WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.nodes WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.leases WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.quotas WITH speculative_retry = '200ms'",
+        "ALTER TABLE KS.schema_version WITH speculative_retry = '200ms'",
+    ],
 ];
 
 /// The newest version that this program knows.
@@ -81,8 +100,7 @@ pub(super) async fn migrate(config: &CqlConfig) -> Result<(), StoreError> {
     set(&session, config, "oldest", OLDEST).await?;
     for step in STEPS.iter().skip(found as usize) {
         for statement in *step {
-            let statement = statement.replacen("IF NOT EXISTS ", &format!("IF NOT EXISTS {keyspace}."), 1);
-            run(&session, statement).await?;
+            run(&session, statement.replacen("KS.", &format!("{keyspace}."), 1)).await?;
         }
         found += 1;
         set(&session, config, "schema", found).await?;
