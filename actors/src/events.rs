@@ -249,6 +249,14 @@ events! {
         /// Where the other one's admin door is.
         admin: &'a str
     } = "node name taken", error;
+    /// Another node of the fleet signs with a key that this one does not have: neither runs what the other compiled, and
+    /// they do not answer each other.
+    NodeKeyUnknown {
+        /// The node.
+        node: &'a str,
+        /// Where its admin door is.
+        admin: &'a str
+    } = "node key unknown", error;
     /// The node takes no calls any more.
     NodeDrained {
         /// Its name.

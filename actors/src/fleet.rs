@@ -80,6 +80,10 @@ pub struct Fleet {
     peers: Arc<dyn Peers>,
     hints: Arc<Semaphore>,
     has_twin: AtomicBool,
+    /// The names of the keys whose signatures this node takes.
+    keys: Vec<String>,
+    /// The nodes that sign with another one, as they were known at the last beat.
+    strangers: ArcSwap<Vec<String>>,
     /// Whether it has left for good; held while that, or that it is there, is written.
     has_left: Mutex<bool>,
     demand: ArcSwap<Vec<(Scope, f64)>>,
@@ -92,7 +96,7 @@ impl std::fmt::Debug for Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(me: NodeRow, peers: Arc<dyn Peers>) -> Self {
+    pub(crate) fn new(me: NodeRow, keys: Vec<String>, peers: Arc<dyn Peers>) -> Self {
         let hints = Arc::new(Semaphore::new(HINTS_MAX));
         Self {
             me,
@@ -100,6 +104,8 @@ impl Fleet {
             peers,
             hints,
             has_twin: AtomicBool::new(false),
+            keys,
+            strangers: ArcSwap::default(),
             has_left: Mutex::new(false),
             demand: ArcSwap::default(),
         }
@@ -128,12 +134,33 @@ impl Fleet {
             Event::NodeNameTaken { node: &self.me.name, admin: &twin.admin }.tell();
         }
         others.retain(|node| node.name != self.me.name);
+        self.look_for_strangers(&others);
         self.others.store(Arc::new(others));
         let has_left = self.has_left.lock().await;
         if !self.me.admin.is_empty() && !*has_left {
             store.put_node(&self.me(), KNOWN).await?;
         }
         Ok(())
+    }
+
+    /// Who signs with a key that this node does not have neither runs its bytecode nor is answered by it.
+    fn look_for_strangers(&self, others: &[NodeRow]) {
+        let known = self.strangers();
+        let mut strangers = Vec::new();
+        for node in others {
+            if node.key.as_ref().is_some_and(|key| !self.keys.contains(key)) {
+                if !known.contains(&node.name) {
+                    Event::NodeKeyUnknown { node: &node.name, admin: &node.admin }.tell();
+                }
+                strangers.push(node.name.clone());
+            }
+        }
+        self.strangers.store(Arc::new(strangers));
+    }
+
+    /// The names of the nodes that sign with a key that this one does not have.
+    pub fn strangers(&self) -> Arc<Vec<String>> {
+        self.strangers.load_full()
     }
 
     /// Takes this node back from those that are known, for good: no beat makes it known again.
@@ -284,12 +311,31 @@ mod tests {
         let store = Embedded::open(directory.path()).await.unwrap();
         let known = async || store.nodes().await.unwrap().len();
         let me = NodeRow { admin: "http://127.0.0.1:1".into(), ..node() };
-        let fleet = Fleet::new(me, Arc::new(Alone));
+        let fleet = Fleet::new(me, Vec::new(), Arc::new(Alone));
         fleet.beat(&store).await.unwrap();
         assert_eq!(known().await, 1);
         fleet.leave(&store).await.unwrap();
         fleet.beat(&store).await.unwrap();
         assert_eq!(known().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_node_of_another_key_is_found_out_and_one_of_an_older_key_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Embedded::open(directory.path()).await.unwrap();
+        let at = |name: &str, key: Option<&str>| NodeRow {
+            name: name.into(),
+            key: key.map(str::to_owned),
+            ..node()
+        };
+        for other in
+            [at("new", Some("k2")), at("old", Some("k1")), at("older", None), at("strange", Some("k9"))]
+        {
+            store.put_node(&other, Duration::from_secs(60)).await.unwrap();
+        }
+        let fleet = Fleet::new(node(), vec!["k2".into(), "k1".into()], Arc::new(Alone));
+        fleet.beat(&store).await.unwrap();
+        assert_eq!(*fleet.strangers(), ["strange"]);
     }
 
     fn node() -> NodeRow {
@@ -300,6 +346,7 @@ mod tests {
             build: "b".into(),
             started_ms: 1,
             seen_ms: 2,
+            key: None,
         }
     }
 

@@ -100,6 +100,16 @@ impl SigningKeys {
         Self { current: with_id(current), older: older.into_iter().map(with_id).collect() }
     }
 
+    /// Names of the keys, the one that signs first, by which two servers can see whether they share one. They tell
+    /// nothing of the keys.
+    pub fn names(&self) -> Vec<String> {
+        let name = |(_, key): &(u8, [u8; 32])| {
+            let derived = blake3::derive_key("callboard signing key name v1", key);
+            blake3::Hash::from(derived).to_hex()[..16].to_owned()
+        };
+        std::iter::once(&self.current).chain(&self.older).map(name).collect()
+    }
+
     /// The keys of this id: two may share one.
     fn find(&self, id: u8) -> impl Iterator<Item = &[u8; 32]> {
         std::iter::once(&self.current)

@@ -403,6 +403,7 @@ async fn a_node_is_known_until_it_is_silent_or_leaves(bench: Bench) {
         build: "b".into(),
         started_ms: 1,
         seen_ms: now_ms(),
+        key: Some("k1".into()),
     };
     let (stays, leaves, ends) = (node("stays"), node("leaves"), node("ends"));
     one.put_node(&stays, Duration::from_secs(60)).await.unwrap();

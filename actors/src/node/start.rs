@@ -42,6 +42,7 @@ const READ_AT_ONCE: usize = 8;
 pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<Node, StartError> {
     let name: Arc<str> = config.name.into();
     let home = Home { node: name.parse().ok(), region: config.region };
+    let keys = config.keys.names();
     let units = Units::new(Arc::clone(&store), config.compiler, config.keys, config.cache, Arc::clone(&name));
     let units = Arc::new(units.map_err(StartError::Store)?);
     let classes: HashMap<_, _> = config.classes.into_iter().collect();
@@ -52,6 +53,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         build: runtime::codec::Fingerprint::current().text(),
         started_ms: unix_ms(),
         seen_ms: unix_ms(),
+        key: keys.first().cloned(),
     };
     let shared = Arc::new(Shared {
         name: Arc::clone(&name),
@@ -62,7 +64,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
         units,
         policy: config.policy,
         services: config.services,
-        fleet: Fleet::new(me, config.peers),
+        fleet: Fleet::new(me, keys, config.peers),
         progress: Progress::default(),
         paces: config.paces,
         slow: SlowLanes::default(),

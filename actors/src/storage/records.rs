@@ -306,6 +306,8 @@ pub struct NodeRow {
     pub started_ms: u64,
     /// When it last made itself known, in Unix milliseconds.
     pub seen_ms: u64,
+    /// The name of the key that it signs with; older programs do not say.
+    pub key: Option<String>,
 }
 
 /// Something that changed in the store.

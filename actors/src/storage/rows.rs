@@ -367,6 +367,8 @@ pub(super) struct StoredNode {
     build: String,
     started_ms: u64,
     seen_ms: u64,
+    #[serde(default)]
+    key: Option<String>,
 }
 
 impl Kept for NodeRow {
@@ -375,13 +377,13 @@ impl Kept for NodeRow {
     type Row = StoredNode;
 
     fn to_row(&self) -> StoredNode {
-        let Self { name, admin, version, build, started_ms, seen_ms } = self.clone();
-        StoredNode { name, admin, version, build, started_ms, seen_ms }
+        let Self { name, admin, version, build, started_ms, seen_ms, key } = self.clone();
+        StoredNode { name, admin, version, build, started_ms, seen_ms, key }
     }
 
     fn from_row(row: StoredNode) -> Result<Self, String> {
-        let StoredNode { name, admin, version, build, started_ms, seen_ms } = row;
-        Ok(Self { name, admin, version, build, started_ms, seen_ms })
+        let StoredNode { name, admin, version, build, started_ms, seen_ms, key } = row;
+        Ok(Self { name, admin, version, build, started_ms, seen_ms, key })
     }
 }
 

@@ -34,6 +34,8 @@ const TOKEN_MAX: usize = 4_096;
 const CONFIGURED: &str = "admin";
 /// How old what was read from the store may become.
 const FRESH: Duration = Duration::from_secs(5);
+/// How long ago the store was last asked, at least, when it is asked for a token that is not known.
+const UNKNOWN: Duration = Duration::from_millis(500);
 /// How often is looked whether tokens changed.
 const FOLLOW: Duration = Duration::from_millis(500);
 /// How long a request waits for the store to say which tokens there are.
@@ -177,7 +179,7 @@ impl Tokens {
         // that was made here cannot be: whoever has it is let in, however often others fail beside them.
         let found = match presented.len() <= TOKEN_MAX {
             true if locked.is_none() && self.is_configured(presented) => return Ok(configured()),
-            true => self.stored(presented).await,
+            true => self.stored(presented, locked.is_none()).await,
             false => Err(Denied::Invalid),
         };
         match (found, locked) {
@@ -263,25 +265,25 @@ impl Tokens {
         self.configured.is_some_and(|hash| same(&hash, presented))
     }
 
-    async fn stored(&self, presented: &str) -> Result<Bearer, Denied> {
+    async fn stored(&self, presented: &str, asks_again: bool) -> Result<Bearer, Denied> {
+        let came = Instant::now();
         let text = TokenText::parse(presented).ok_or(Denied::Invalid)?;
         if self.is_stale() {
             let seen = self.rows();
             let _reading = self.reading.lock().await;
             // Somebody else may have read while this one waited.
             if Arc::ptr_eq(&seen, &self.rows()) && self.is_stale() {
-                let read = tokio::time::timeout(STORE_WAIT, self.read()).await;
-                let read = read.unwrap_or_else(|_| {
-                    Err(StoreError::Unavailable { why: "it did not answer in time".to_owned() })
-                });
-                if let Err(error) = read {
-                    // What was read before still holds: a store that is down locks nobody out.
-                    let mut known = self.known();
-                    known.asked = Some((Instant::now(), self.shared.tokens_changed()));
-                    if !known.read {
-                        return Err(Denied::Unread(error));
-                    }
-                }
+                self.read_in_time().await?;
+            }
+        }
+        if asks_again && !self.rows().contains_key(text.id()) {
+            // It may have been made on another node a moment ago. However many are unknown, the store is asked twice a
+            // second.
+            let _reading = self.reading.lock().await;
+            let asked = self.known().asked.map(|(at, _)| at).filter(|at| *at < came);
+            if let Some(asked) = asked {
+                tokio::time::sleep(UNKNOWN.saturating_sub(asked.elapsed())).await;
+                self.read_in_time().await?;
             }
         }
         let known = (self.rows(), self.known().read);
@@ -302,6 +304,16 @@ impl Tokens {
         }
         let name = if row.note.is_empty() { row.id.clone() } else { format!("{} ({})", row.id, row.note) };
         Ok(Bearer { name, id: Some(row.id), role, team: row.team, expires_ms: row.expires_ms })
+    }
+
+    /// Reads the tokens. Where the store does not answer, what was read before still holds: it locks nobody out.
+    async fn read_in_time(&self) -> Result<(), Denied> {
+        let read = tokio::time::timeout(STORE_WAIT, self.read()).await;
+        let late = || StoreError::Unavailable { why: "it did not answer in time".to_owned() };
+        let Err(error) = read.unwrap_or_else(|_| Err(late())) else { return Ok(()) };
+        let mut known = self.known();
+        known.asked = Some((Instant::now(), self.shared.tokens_changed()));
+        if known.read { Ok(()) } else { Err(Denied::Unread(error)) }
     }
 
     fn is_stale(&self) -> bool {
