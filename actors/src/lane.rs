@@ -256,11 +256,7 @@ impl Lane {
             Some(slow) => slow.run(entry, incoming, begun).await,
             None => self.attempt(entry, incoming, begun).await,
         };
-        let now = match &outcome {
-            // It has just looked at the clock itself.
-            Ok(Outcome { cost, .. }) => at.saturating_add(cost.running.saturating_add(cost.waiting)),
-            Err(_) => Moment::from_nanos(now_nanos()),
-        };
+        let now = Moment::from_nanos(now_nanos());
         let (result, cost) = match outcome {
             Ok(outcome) => {
                 self.0.shares[usize::from(slow.is_some())]
@@ -414,7 +410,7 @@ impl Inner {
     fn counted(&self) -> LaneStats {
         let mut stats = self.stats.borrow().clone();
         for (endpoint, running) in &*self.actors.borrow() {
-            stats.under_way(endpoint, running.calls());
+            stats.under_way(endpoint, running.calls.get());
         }
         stats
     }
