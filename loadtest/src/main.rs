@@ -1,5 +1,5 @@
-//! The program `loadtest`: what callboard costs beside plain Rust that does the same jobs, and how the rules behave
-//! that adapt by themselves.
+//! The program `loadtest`: plays load against a server and tells what came of it, what callboard costs beside plain
+//! Rust that does the same jobs, and how the rules behave that adapt by themselves.
 //!
 //! Invariant: it knows the server only from outside, as a process that it starts and an address that it
 //! calls. Not here: tests of what is right (`tests`).
@@ -7,6 +7,16 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+mod plan;
+
+mod run;
+
+mod tally;
+
+mod results;
+
+mod chance;
 
 mod bench;
 
@@ -28,6 +38,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play a plan against a server
+    ///
+    /// Exit codes: 0 all thresholds held, 1 one was missed, 2 the plan or an option is wrong, 3 something else failed,
+    /// 4 the server was not reached, 5 this program did not keep up and the run says nothing.
+    Run(run::Options),
+    /// Ask one path at one rate, without a plan
+    Get(run::GetOptions),
     /// Compare a server with plain actix-web, job by job. It needs the programs as a release builds them:
     ///
     ///   cargo build --release --workspace --bins
@@ -46,6 +63,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Run(options) => return run::run(&options),
+        Command::Get(options) => return run::get(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Simulate(options) => simulate::run(&options),
         Command::Baseline(options) => baseline::run(&options),

@@ -6,7 +6,6 @@
 //! Not here: what a real server does under load (`bench`, and the tests of the tree).
 
 mod calendar;
-mod chance;
 
 mod service;
 

@@ -18,7 +18,7 @@ use quotas::priority::{Cohort, Priority, Score};
 use quotas::units::Moment;
 
 use super::calendar::Calendar;
-use super::chance::Chance;
+use crate::chance::Chance;
 
 /// What is asked of a node from a second on: as shares of what it can do, in the order of [`Priority::ALL`].
 #[derive(Debug, Clone, Copy)]

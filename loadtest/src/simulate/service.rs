@@ -14,7 +14,7 @@ use quotas::gradient::{Bounds, Gradient, Sample};
 use quotas::units::{InFlight, Moment};
 
 use super::calendar::Calendar;
-use super::chance::Chance;
+use crate::chance::Chance;
 
 /// How a service is, from a second on.
 #[derive(Debug, Clone, Copy)]

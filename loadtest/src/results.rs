@@ -1,0 +1,215 @@
+//! Results: what came of a run, as it is kept, shown and compared.
+//!
+//! Invariant: what is kept is what was counted; sums are taken from the intervals and never from other sums, so that
+//! merged files are the same as one run.
+//! Not here: counting (`run`), how a file is read and written (`results::file`).
+
+pub mod file;
+
+pub mod verdict;
+
+pub mod table;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::run::record::Record;
+use crate::tally::{Tally, Times};
+use verdict::Verdict;
+
+/// The format of the file.
+pub const FORMAT: &str = "callboard-loadtest/1";
+/// The percentage of requests that may be late or unsent; of a run with more nothing can be said.
+pub const LATE_MAX: f64 = 1.0;
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Results {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The name of the plan.
+    pub plan: String,
+    /// Whom it was played against.
+    pub target: String,
+    /// `HTTP/1.1` or `HTTP/2`.
+    pub protocol: String,
+    /// When it began.
+    pub started: String,
+    /// For how long requests were asked for, in seconds.
+    pub seconds: f64,
+    /// How long an interval is, in seconds.
+    pub interval: f64,
+    /// Why it ended early, if it did.
+    pub ended_early: Option<String>,
+    /// The figures that are asked for first; they follow from the rest.
+    pub summary: Summary,
+    /// What came of the thresholds.
+    pub thresholds: Vec<Verdict>,
+    /// By the names of requests; the sums of the intervals.
+    pub requests: BTreeMap<String, Tally>,
+    /// By the names of classes.
+    pub classes: BTreeMap<String, Tally>,
+    /// How much later than meant requests were sent.
+    #[serde(with = "file::histogram")]
+    pub lags: Times,
+    /// By time.
+    pub intervals: Vec<Slot>,
+    /// What the server told of itself.
+    pub metrics: Vec<Sample>,
+}
+
+/// An interval.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slot {
+    /// When it began, in seconds since the run did.
+    pub at: f64,
+    /// Requests that ended in it.
+    pub ended: u64,
+    /// What became of those that were meant to begin in it, by name.
+    pub requests: BTreeMap<String, Tally>,
+}
+
+/// What a server told of itself at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// When, in seconds since the run began.
+    pub at: f64,
+    /// Each metric, summed over its labels.
+    pub values: BTreeMap<String, f64>,
+}
+
+/// The figures that are asked for first. Times are in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    pub asked: u64,
+    pub answered: u64,
+    pub refused: u64,
+    pub errors: u64,
+    pub late: u64,
+    pub unsent: u64,
+    pub valid: bool,
+    pub p50_ms: f64,
+    pub p90_ms: f64,
+    pub p99_ms: f64,
+    pub p99_9_ms: f64,
+    pub max_ms: f64,
+}
+
+/// What is known of a run beside what was counted.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Whom it was played against.
+    pub target: String,
+    /// Whether with HTTP/2.
+    pub http2: bool,
+    /// When it began.
+    pub started: jiff::Timestamp,
+    /// Why it ended early.
+    pub ended_early: Option<String>,
+    /// For how long requests were asked for, in seconds.
+    pub seconds: f64,
+    /// What the server told of itself.
+    pub metrics: Vec<Sample>,
+}
+
+impl Results {
+    /// The results of a plan.
+    pub fn new(plan: &Plan, record: &Record, about: About) -> Self {
+        let interval = plan.interval.as_secs_f64();
+        let named = |tallies: &[Tally]| -> BTreeMap<String, Tally> {
+            let used = plan.requests.iter().zip(tallies).filter(|(_, tally)| tally.asked > 0);
+            used.map(|(request, tally)| (request.name.clone(), tally.clone())).collect()
+        };
+        let slots = record.intervals.iter().enumerate().map(|(number, interval_)| Slot {
+            at: number as f64 * interval,
+            ended: interval_.ended,
+            requests: named(&interval_.requests),
+        });
+        let classes = plan.classes.iter().zip(&record.classes);
+        let mut results = Self {
+            format: FORMAT.to_owned(),
+            plan: plan.name.clone(),
+            target: about.target,
+            protocol: if about.http2 { "HTTP/2" } else { "HTTP/1.1" }.to_owned(),
+            started: about.started.to_string(),
+            seconds: about.seconds,
+            interval,
+            ended_early: about.ended_early,
+            summary: Summary::default(),
+            thresholds: Vec::new(),
+            requests: BTreeMap::new(),
+            classes: classes.map(|(class, tally)| (class.name.clone(), tally.clone())).collect(),
+            lags: record.lags.clone(),
+            intervals: slots.collect(),
+            metrics: about.metrics,
+        };
+        results.sum_up();
+        results.thresholds = plan
+            .thresholds
+            .iter()
+            .map(|threshold| {
+                let subject = threshold.of.as_ref().map(|of| verdict::name(of, plan).to_owned());
+                results.verdict(threshold, subject)
+            })
+            .collect();
+        results
+    }
+
+    /// Takes all sums from the intervals again.
+    pub fn sum_up(&mut self) {
+        self.requests.clear();
+        for slot in &self.intervals {
+            for (name, tally) in &slot.requests {
+                self.requests.entry(name.clone()).or_default().add(tally);
+            }
+        }
+        let total = self.total();
+        let ms = |quantile| total.times.quantile(quantile).unwrap_or(0.0) * 1e3;
+        self.summary = Summary {
+            asked: total.asked,
+            answered: total.answered(),
+            refused: total.refusals(),
+            errors: total.errors,
+            late: total.late,
+            unsent: total.unsent,
+            valid: total.percent(total.late + total.unsent) <= LATE_MAX,
+            p50_ms: ms(0.5),
+            p90_ms: ms(0.9),
+            p99_ms: ms(0.99),
+            p99_9_ms: ms(0.999),
+            max_ms: ms(1.0),
+        };
+    }
+
+    /// Everything together.
+    pub fn total(&self) -> Tally {
+        let mut total = Tally::default();
+        for tally in self.requests.values() {
+            total.add(tally);
+        }
+        total
+    }
+
+    /// Everything of an interval.
+    pub fn slot(slot: &Slot) -> Tally {
+        let mut total = Tally::default();
+        for tally in slot.requests.values() {
+            total.add(tally);
+        }
+        total
+    }
+
+    fn verdict(&self, threshold: &crate::plan::threshold::Threshold, of: Option<String>) -> Verdict {
+        let tally = match &of {
+            None => Some(self.total()),
+            Some(name) => self.requests.get(name).or_else(|| self.classes.get(name)).cloned(),
+        };
+        verdict::judge(threshold, of, &tally.unwrap_or_default(), self.seconds)
+    }
+}

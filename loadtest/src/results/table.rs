@@ -1,0 +1,108 @@
+//! The table: results for a terminal.
+//!
+//! Invariant: nothing that went wrong is left out, and no line is wider than its names make it.
+//! Not here: colours, files.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::verdict::milliseconds;
+use super::{LATE_MAX, Results};
+use crate::tally::Tally;
+
+impl Results {
+    /// For a person.
+    pub fn table(&self) -> String {
+        let total = self.total();
+        let mut out = String::new();
+        let Self { plan, target, protocol, seconds, .. } = self;
+        let rate = |count: u64| count as f64 / seconds.max(1e-3);
+        let _ = writeln!(out, "{plan}: {target}, {protocol}, {seconds:.1} s");
+        let _ = writeln!(
+            out,
+            "asked {} ({:.1}/s), answered {} ({:.1}/s), refused {}, errors {}",
+            total.asked,
+            rate(total.asked),
+            total.answered(),
+            rate(total.answered()),
+            total.refusals(),
+            total.errors
+        );
+        self.lines(&total, &mut out);
+        counts(&mut out, "status", &total.statuses, total.asked);
+        counts(&mut out, "refused", &total.refused, total.asked);
+        counts(&mut out, "no answer", &total.transport, total.asked);
+        counts(&mut out, "check failed", &total.checks, total.asked);
+        let lag = |quantile| milliseconds(self.lags.quantile(quantile).unwrap_or(0.0));
+        let _ = writeln!(
+            out,
+            "\nsent later than meant by more than 10 ms: {} ({:.2} %; {} of them waited for a connection), not sent: {}; \
+             lag p99 {}, max {}",
+            total.late,
+            total.percent(total.late),
+            total.waited,
+            total.unsent,
+            lag(0.99),
+            lag(1.0)
+        );
+        if !self.thresholds.is_empty() {
+            out.push('\n');
+        }
+        for verdict in &self.thresholds {
+            let of = verdict.of.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
+            let word = if verdict.held { "held  " } else { "MISSED" };
+            let _ = writeln!(out, "{word}  {}{of}: {}", verdict.that, verdict.found);
+        }
+        if let Some(why) = &self.ended_early {
+            let _ = writeln!(out, "\nended early: {why}");
+        }
+        if !self.summary.valid {
+            let why = if total.waited + total.unsent > total.late.saturating_sub(total.waited) {
+                "all connections were in use: raise `connections` in the plan"
+            } else {
+                "this machine did not keep up: give it more time, or share the load (`--threads`, `--share`)"
+            };
+            let _ = writeln!(
+                out,
+                "\nINVALID: {:.2} % of the requests were late or unsent, and more than {LATE_MAX} % say nothing of the \
+                 server; {why}",
+                total.percent(total.late + total.unsent)
+            );
+        }
+        out
+    }
+
+    fn lines(&self, total: &Tally, out: &mut String) {
+        let names = self.requests.keys().chain(self.classes.keys());
+        let width = names.map(|name| name.chars().count()).max().unwrap_or(0).clamp(8, 40);
+        let _ = write!(out, "\n{:<width$}", "");
+        for title in ["asked", "refused", "errors", "p50", "p90", "p99", "p99.9", "max"] {
+            let _ = write!(out, " {title:>9}");
+        }
+        out.push('\n');
+        let several = self.requests.len() > 1;
+        let all = several.then_some(("all", total));
+        let named = self.requests.iter().chain(&self.classes).map(|(name, tally)| (name.as_str(), tally));
+        for (name, tally) in all.into_iter().chain(named) {
+            let _ =
+                write!(out, "{name:<width$} {:>9} {:>9} {:>9}", tally.asked, tally.refusals(), tally.errors);
+            let histogram = tally.times.histogram();
+            for quantile in [0.5, 0.9, 0.99, 0.999, 1.0] {
+                let text = match histogram.len() {
+                    0 => "-".to_owned(),
+                    _ => milliseconds(histogram.value_at_quantile(quantile) as f64 / 1e6),
+                };
+                let _ = write!(out, " {text:>9}");
+            }
+            out.push('\n');
+        }
+    }
+}
+
+fn counts<K: std::fmt::Display>(out: &mut String, what: &str, counts: &BTreeMap<K, u64>, of: u64) {
+    for (number, (name, count)) in counts.iter().enumerate() {
+        let lead = if number == 0 { "\n" } else { "" };
+        let percent = 100.0 * *count as f64 / of.max(1) as f64;
+        let _ = writeln!(out, "{lead}{what} {name:<24} {count:>9} {percent:>7.2} %");
+    }
+}
