@@ -1,4 +1,4 @@
-//! Charts: lines over an axis, as one SVG without scripts.
+//! Charts: lines over an axis and heat maps, each one SVG without scripts.
 //!
 //! Invariant: a chart stands alone: it brings its colours for light and dark, says what it is to who cannot see it,
 //! and draws nothing outside of its frame.
@@ -6,10 +6,13 @@
 
 mod axis;
 
+mod heat_map;
+
 use std::fmt::{self, Write};
 
 pub use self::axis::Axis;
 use self::axis::Scale;
+pub use self::heat_map::{Column, HeatMap};
 use crate::escape::Escaped;
 
 /// Lines over one axis.

@@ -16,6 +16,10 @@ mod tally;
 
 mod results;
 
+mod merge;
+
+mod compare;
+
 mod chance;
 
 mod bench;
@@ -45,6 +49,12 @@ enum Command {
     Run(run::Options),
     /// Ask one path at one rate, without a plan
     Get(run::GetOptions),
+    /// Put the results of several processes together that played parts of one plan
+    Merge(merge::Options),
+    /// Tell whether two runs differ by more than chance
+    ///
+    /// Exit codes: 0 no difference is shown, or B is better; 1 B is worse; 2 a file is wrong.
+    Compare(compare::Options),
     /// Compare a server with plain actix-web, job by job. It needs the programs as a release builds them:
     ///
     ///   cargo build --release --workspace --bins
@@ -65,6 +75,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(options) => return run::run(&options),
         Command::Get(options) => return run::get(&options),
+        Command::Merge(options) => return merge::run(&options),
+        Command::Compare(options) => return compare::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Simulate(options) => simulate::run(&options),
         Command::Baseline(options) => baseline::run(&options),

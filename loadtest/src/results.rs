@@ -8,7 +8,13 @@ pub mod file;
 
 pub mod verdict;
 
-pub mod table;
+mod table;
+
+mod hgrm;
+
+mod junit;
+
+mod page;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +42,8 @@ pub struct Results {
     pub target: String,
     /// `HTTP/1.1` or `HTTP/2`.
     pub protocol: String,
+    /// Which parts of the load these are, like `1/2`; one for each process.
+    pub shares: Vec<String>,
     /// When it began.
     pub started: String,
     /// For how long requests were asked for, in seconds.
@@ -108,6 +116,8 @@ pub struct About {
     pub target: String,
     /// Whether with HTTP/2.
     pub http2: bool,
+    /// Which part of the load.
+    pub share: String,
     /// When it began.
     pub started: jiff::Timestamp,
     /// Why it ended early.
@@ -137,6 +147,7 @@ impl Results {
             plan: plan.name.clone(),
             target: about.target,
             protocol: if about.http2 { "HTTP/2" } else { "HTTP/1.1" }.to_owned(),
+            shares: vec![about.share],
             started: about.started.to_string(),
             seconds: about.seconds,
             interval,
@@ -205,7 +216,8 @@ impl Results {
         total
     }
 
-    fn verdict(&self, threshold: &crate::plan::threshold::Threshold, of: Option<String>) -> Verdict {
+    /// What comes of a threshold, about everybody or one.
+    pub fn verdict(&self, threshold: &crate::plan::threshold::Threshold, of: Option<String>) -> Verdict {
         let tally = match &of {
             None => Some(self.total()),
             Some(name) => self.requests.get(name).or_else(|| self.classes.get(name)).cloned(),

@@ -100,6 +100,15 @@ pub struct Out {
     /// Write all that was counted, for `compare` and `merge`
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the percentiles as text that HdrHistogram's plotters read
+    #[arg(long, value_name = "FILE")]
+    hgrm: Option<PathBuf>,
+    /// Write the thresholds as JUnit tests
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write one page with charts
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// What ended a run before its results.
@@ -222,6 +231,9 @@ fn share(text: &str) -> Result<Share, String> {
 #[derive(Debug)]
 pub struct Files {
     json: Option<File>,
+    hgrm: Option<File>,
+    junit: Option<File>,
+    html: Option<File>,
 }
 
 impl Out {
@@ -230,7 +242,12 @@ impl Out {
     /// # Errors
     /// One cannot be created.
     pub fn open(&self) -> Result<Files, Fault> {
-        Ok(Files { json: create(self.json.as_deref(), "--json")? })
+        Ok(Files {
+            json: create(self.json.as_deref(), "--json")?,
+            hgrm: create(self.hgrm.as_deref(), "--hgrm")?,
+            junit: create(self.junit.as_deref(), "--junit")?,
+            html: create(self.html.as_deref(), "--html")?,
+        })
     }
 }
 
@@ -254,9 +271,14 @@ impl Files {
     /// # Errors
     /// The disk is full.
     pub fn write(self, results: &Results) -> anyhow::Result<()> {
-        if let Some(mut file) = self.json {
-            file.write_all(results.json()?.as_bytes()).context("writing the results")?;
-        }
+        let write = |file: Option<File>, text: &dyn Fn() -> anyhow::Result<String>| match file {
+            None => Ok(()),
+            Some(mut file) => file.write_all(text()?.as_bytes()).context("writing the results"),
+        };
+        write(self.json, &|| results.json())?;
+        write(self.hgrm, &|| Ok(results.hgrm()))?;
+        write(self.junit, &|| results.junit())?;
+        write(self.html, &|| Ok(results.page()))?;
         Ok(())
     }
 }

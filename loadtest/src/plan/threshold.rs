@@ -173,6 +173,19 @@ pub(super) fn read(raw: &RawThreshold, known: Known<'_>, source: Source<'_>) -> 
     })
 }
 
+/// Reads a threshold again that was read once: names in it are taken as they are.
+///
+/// # Errors
+/// It is no threshold.
+pub fn again(text: &str) -> Result<Threshold, Fault> {
+    let that = Spanned::new(0..0, text.to_owned());
+    let raw = RawThreshold { that, of: None, abort: false, after: None };
+    let named = text.split(['<', '>', '=']).next().and_then(|metric| metric.trim().strip_prefix("checks."));
+    let checks: Vec<String> = named.map(str::to_owned).into_iter().collect();
+    let known = Known { requests: &[], classes: &[], checks: &checks };
+    read(&raw, known, Source { file: "a threshold of the results", text: "" })
+}
+
 fn subject(name: &Spanned<String>, known: Known<'_>, source: Source<'_>) -> Result<Subject, Fault> {
     let place = |names: &[String]| names.iter().position(|known| known == name.get_ref());
     if let Some(request) = place(known.requests) {

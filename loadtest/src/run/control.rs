@@ -76,6 +76,7 @@ pub async fn play(plan: Arc<Plan>, about: About) -> anyhow::Result<Results> {
     let about = results::About {
         target: about.url,
         http2: about.target.http2,
+        share: about.share.to_string(),
         started,
         ended_early: ended_early.map(|(why, _)| why),
         seconds,

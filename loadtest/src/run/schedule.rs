@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,11 +41,18 @@ pub struct Share {
 
 impl Share {
     /// All of it.
+    #[cfg(test)]
     pub const WHOLE: Self = Self { index: 0, count: 1 };
 
     /// A part of this part.
     pub fn part(self, index: u64, count: u64) -> Self {
         Self { index: self.index + self.count * index, count: self.count * count }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index + 1, self.count)
     }
 }
 
