@@ -13,6 +13,10 @@ mod wire;
 
 mod generator;
 
+mod metrics;
+
+mod progress;
+
 mod control;
 
 use std::fs::File;

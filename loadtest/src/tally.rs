@@ -44,12 +44,6 @@ impl Times {
         self.0.iter().map(|(micros, count)| (*micros, *count))
     }
 
-    /// How many were longer.
-    pub fn longer_than(&self, time: Duration) -> u64 {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(LONGEST);
-        self.0.range(micros + 1..).map(|(_, count)| count).sum()
-    }
-
     /// As a histogram.
     pub fn histogram(&self) -> Histogram<u64> {
         let mut histogram = empty();
@@ -183,6 +177,5 @@ mod tests {
         assert_eq!(times.count(), 5_406);
         let median = times.quantile(0.5).unwrap();
         assert!((median / 0.1 - 1.0).abs() < 2e-3, "{median}");
-        assert_eq!(times.longer_than(Duration::from_secs(1)), 0);
     }
 }

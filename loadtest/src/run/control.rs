@@ -3,13 +3,17 @@
 //! Invariant: it never stands between a request and its time: it only reads what was counted, twice a second.
 //! Not here: sending (`generator`).
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 
 use super::generator::{self, Work};
+use super::metrics;
+use super::progress::Progress;
 use super::record::Record;
 use super::schedule::Share;
 use super::wire::Target;
@@ -65,7 +69,18 @@ pub async fn play(plan: Arc<Plan>, about: About) -> anyhow::Result<Results> {
         let spawned = std::thread::Builder::new().name(name).spawn(move || generator::generate(work));
         threads.push(spawned.context("starting a thread")?);
     }
-    let ended_early = watch(&plan, &records, &stop, began, || threads.iter().all(|t| t.is_finished())).await;
+    let progress = Progress::new(about.quiet, plan.length(), plan.interval);
+    let samples = RefCell::new(Vec::new());
+    let done = || threads.iter().all(JoinHandle::is_finished);
+    let watched = watch(&plan, &records, &stop, began, &progress, done);
+    let ended_early = match about.metrics {
+        None => watched.await,
+        Some(target) => tokio::select! {
+            ended = watched => ended,
+            () = metrics::sample(target, began, &samples) => None,
+        },
+    };
+    progress.end();
     for thread in threads {
         thread.join().map_err(|_| anyhow!("a thread that sends failed"))??;
     }
@@ -80,7 +95,7 @@ pub async fn play(plan: Arc<Plan>, about: About) -> anyhow::Result<Results> {
         started,
         ended_early: ended_early.map(|(why, _)| why),
         seconds,
-        metrics: Vec::new(),
+        metrics: samples.into_inner(),
     };
     Ok(Results::new(&plan, &together(&plan, &records), about))
 }
@@ -91,6 +106,7 @@ async fn watch(
     records: &[Arc<Mutex<Record>>],
     stop: &AtomicBool,
     began: Instant,
+    progress: &Progress,
     done: impl Fn() -> bool,
 ) -> Option<(String, Duration)> {
     let mut why = None;
@@ -107,6 +123,9 @@ async fn watch(
             () = tokio::time::sleep(Duration::from_millis(20)) => continue,
         }
         let at = began.elapsed();
+        if progress.is_shown() {
+            progress.show(&together(plan, records), at);
+        }
         if why.is_none()
             && let Some(missed) = missed(plan, records, at)
         {
