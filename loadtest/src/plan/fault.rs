@@ -38,7 +38,9 @@ pub struct Source<'a> {
 impl Source<'_> {
     /// A fault at a place of the text, in bytes.
     pub fn fault(&self, span: Range<usize>, problem: impl fmt::Display, advice: impl fmt::Display) -> Fault {
-        let before = &self.text[..self.text.floor_char_boundary(span.start)];
+        let letters = self.text.char_indices().map(|(at, _)| at).chain([self.text.len()]);
+        let start = letters.take_while(|at| *at <= span.start).last().unwrap_or(0);
+        let before = &self.text[..start];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
         self.at(format_args!(":{line}:{column}"), problem, advice)

@@ -152,7 +152,10 @@ fn class(name: &str, classes: &mut Vec<Class>) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn play(text: &str) -> Result<(Vec<Traced>, Vec<String>, Vec<String>), String> {
+    /// A trace, and the names of requests and classes.
+    type Played = (Vec<Traced>, Vec<String>, Vec<String>);
+
+    fn play(text: &str) -> Result<Played, String> {
         let (mut requests, mut classes) = (vec![Request::get("/home")], Vec::new());
         requests[0].name = "home".to_owned();
         let trace = read(Source { file: "trace.txt", text }, 2.0, &mut requests, &mut classes)

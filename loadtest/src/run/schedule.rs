@@ -128,7 +128,7 @@ impl Iterator for Schedule<'_> {
         }?;
         if let Some((request, think)) = self.plan.requests[arrival.request].then {
             let due = arrival.due + think;
-            self.following.push(Reverse(Arrival { due, request, path: None, ..arrival.clone() }));
+            self.following.push(Reverse(Arrival { due, request, path: None, ..arrival }));
         }
         Some(arrival)
     }
