@@ -167,10 +167,8 @@ impl Weights {
 #[derive(Debug)]
 struct Times<'a> {
     pieces: &'a [Piece],
-    /// Where in the first piece.
-    offset: f64,
-    /// How much of the rate's integral is left until the next arrival.
-    need: f64,
+    /// The rate's integral since the beginning of the first piece, at the next arrival.
+    reach: f64,
     chance: Option<Chance>,
     /// The next of the rate, and of the bursts: which and how many of it are left.
     even: Option<Duration>,
@@ -183,9 +181,9 @@ impl<'a> Times<'a> {
         let chance = (plan.arrivals == Arrivals::Random).then(|| Chance::new(plan.seed));
         let left = plan.shape.bursts.first().map_or(0, |burst| burst.count);
         let pieces = plan.shape.pieces.as_slice();
-        let mut times = Self { pieces, offset: 0.0, need: 0.0, chance, even: None, burst: (0, left), plan };
+        let mut times = Self { pieces, reach: 0.0, chance, even: None, burst: (0, left), plan };
         if let Some(chance) = &mut times.chance {
-            times.need = chance.exponential(1.0);
+            times.reach = chance.exponential(1.0);
         }
         times.even = times.step();
         times
@@ -195,21 +193,17 @@ impl<'a> Times<'a> {
         loop {
             let Piece { begin, length, from, to } = *self.pieces.first()?;
             let slope = (to - from) / length;
-            let rate = slope.mul_add(self.offset, from);
-            let rest = length - self.offset;
-            let area = rate.mul_add(rest, slope * rest * rest / 2.0);
-            // A billionth less, as a hundred times 0.01 is not one.
-            if self.need < area - 1e-9 {
-                // The root of `rate x + slope x² / 2 = need` in the form that does not cancel.
-                let root = (2.0 * slope).mul_add(self.need, rate * rate).max(0.0).sqrt();
-                if self.need > 0.0 {
-                    self.offset += 2.0 * self.need / (rate + root);
-                }
-                self.need = self.chance.as_mut().map_or(1.0, |chance| chance.exponential(1.0));
-                return Some(Duration::from_secs_f64(begin + self.offset));
+            let area = f64::midpoint(from, to) * length;
+            // A millionth less, as a hundred times 0.01 is not one.
+            if self.reach < area - 1e-6 {
+                // The root of `from x + slope x² / 2 = reach` in the form that does not cancel. It is taken from the
+                // beginning of the piece each time, so that no error adds up.
+                let root = (2.0 * slope).mul_add(self.reach, from * from).max(0.0).sqrt();
+                let offset = if self.reach > 0.0 { 2.0 * self.reach / (from + root) } else { 0.0 };
+                self.reach += self.chance.as_mut().map_or(1.0, |chance| chance.exponential(1.0));
+                return Some(Duration::from_secs_f64(begin + offset));
             }
-            self.need = (self.need - area).max(0.0);
-            self.offset = 0.0;
+            self.reach = (self.reach - area).max(0.0);
             self.pieces = &self.pieces[1..];
         }
     }
@@ -253,6 +247,18 @@ mod tests {
         let times = millis("[[stage]]\nrate = \"100/s\"\nfor = \"3s\"");
         assert_eq!(times.len(), 300);
         assert!(times.windows(2).all(|two| (9..=11).contains(&(two[1] - two[0]))), "{times:?}");
+    }
+
+    #[test]
+    fn a_rate_is_exact_however_long_it_lasts() {
+        for (rate, seconds, wanted) in
+            [(1_000, 12, 12_000), (5_000, 3, 15_000), (7, 3_600, 25_200), (20_000, 60, 1_200_000)]
+        {
+            assert_eq!(
+                millis(&format!("[[stage]]\nrate = \"{rate}/s\"\nfor = \"{seconds}s\"")).len(),
+                wanted
+            );
+        }
     }
 
     #[test]
