@@ -86,15 +86,7 @@ impl LineChart {
         let points = || self.lines.iter().flat_map(|line| line.points.iter());
         let x = self.x.scale(points().map(|point| point.0), LEFT, RIGHT);
         let y = self.y.scale(points().map(|point| point.1), BOTTOM, TOP);
-        let title = Escaped(&self.title);
-        writeln!(
-            out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">"
-        )?;
-        writeln!(out, "<title>{title}</title>\n<desc>{}</desc>", Escaped(&self.description))?;
-        style(out)?;
-        writeln!(out, "<rect class=\"ground\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>")?;
-        writeln!(out, "<text class=\"title\" x=\"{LEFT}\" y=\"20\">{title}</text>")?;
+        begin(out, (&self.title, &self.description), style)?;
         self.draw_spans(out, &x)?;
         self.draw_axes(out, &x, &y)?;
         self.draw_lines(out, &x, &y)?;
@@ -123,26 +115,10 @@ impl LineChart {
 
     fn draw_axes(&self, out: &mut String, x: &Scale, y: &Scale) -> fmt::Result {
         for tick in y.ticks() {
-            let at = y.place(tick);
-            writeln!(
-                out,
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"
-            )?;
-            let (left, base) = (LEFT - 8.0, at + 4.0);
-            writeln!(out, "<text x=\"{left}\" y=\"{base:.1}\" text-anchor=\"end\">{}</text>", y.text(tick))?;
+            level(out, y.place(tick), y.text(tick))?;
         }
-        for tick in x.ticks() {
-            let (at, base) = (x.place(tick), BOTTOM + 18.0);
-            writeln!(out, "<text x=\"{at:.1}\" y=\"{base}\" text-anchor=\"middle\">{}</text>", x.text(tick))?;
-        }
-        let (middle, base) = (f64::midpoint(LEFT, RIGHT), HEIGHT - 10.0);
-        let label = Escaped(&self.x.label);
-        writeln!(out, "<text x=\"{middle}\" y=\"{base}\" text-anchor=\"middle\">{label}</text>")?;
-        let (middle, label) = (f64::midpoint(TOP, BOTTOM), Escaped(&self.y.label));
-        writeln!(
-            out,
-            "<text transform=\"translate(14 {middle}) rotate(-90)\" text-anchor=\"middle\">{label}</text>"
-        )
+        right_ticks(out, x)?;
+        labels(out, &self.x.label, &self.y.label)
     }
 
     fn draw_lines(&self, out: &mut String, x: &Scale, y: &Scale) -> fmt::Result {
@@ -183,6 +159,49 @@ impl LineChart {
         }
         Ok(())
     }
+}
+
+/// Begins a chart: what it is, its colours, its ground and its title.
+fn begin(
+    out: &mut String,
+    (title, description): (&str, &str),
+    style: fn(&mut String) -> fmt::Result,
+) -> fmt::Result {
+    let title = Escaped(title);
+    writeln!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">"
+    )?;
+    writeln!(out, "<title>{title}</title>\n<desc>{}</desc>", Escaped(description))?;
+    style(out)?;
+    writeln!(out, "<rect class=\"ground\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>")?;
+    writeln!(out, "<text class=\"title\" x=\"{LEFT}\" y=\"20\">{title}</text>")
+}
+
+/// A line across the frame, with the value that it stands for.
+fn level(out: &mut String, at: f64, value: impl fmt::Display) -> fmt::Result {
+    writeln!(out, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>")?;
+    let (left, base) = (LEFT - 8.0, at + 4.0);
+    writeln!(out, "<text x=\"{left}\" y=\"{base:.1}\" text-anchor=\"end\">{value}</text>")
+}
+
+/// The values along the axis to the right.
+fn right_ticks(out: &mut String, x: &Scale) -> fmt::Result {
+    x.ticks().into_iter().try_for_each(|tick| {
+        let (at, base) = (x.place(tick), BOTTOM + 18.0);
+        writeln!(out, "<text x=\"{at:.1}\" y=\"{base}\" text-anchor=\"middle\">{}</text>", x.text(tick))
+    })
+}
+
+/// What the axes are, to the right and upwards.
+fn labels(out: &mut String, right: &str, up: &str) -> fmt::Result {
+    let (middle, base, label) = (f64::midpoint(LEFT, RIGHT), HEIGHT - 10.0, Escaped(right));
+    writeln!(out, "<text x=\"{middle}\" y=\"{base}\" text-anchor=\"middle\">{label}</text>")?;
+    let (middle, label) = (f64::midpoint(TOP, BOTTOM), Escaped(up));
+    writeln!(
+        out,
+        "<text transform=\"translate(14 {middle}) rotate(-90)\" text-anchor=\"middle\">{label}</text>"
+    )
 }
 
 fn class(number: usize, line: &Line) -> String {

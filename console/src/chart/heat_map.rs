@@ -9,8 +9,7 @@
 use std::fmt::{self, Write};
 
 use super::axis::Axis;
-use super::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH};
-use crate::escape::Escaped;
+use super::{BOTTOM, LEFT, RIGHT, TOP, begin, labels, level, right_ticks};
 
 /// Counts over time and the logarithm of a value.
 #[derive(Debug, Clone)]
@@ -52,15 +51,7 @@ impl HeatMap {
     }
 
     fn draw(&self, out: &mut String) -> fmt::Result {
-        let title = Escaped(&self.title);
-        writeln!(
-            out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">"
-        )?;
-        writeln!(out, "<title>{title}</title>\n<desc>{}</desc>", Escaped(&self.description))?;
-        style(out)?;
-        writeln!(out, "<rect class=\"ground\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>")?;
-        writeln!(out, "<text class=\"title\" x=\"{LEFT}\" y=\"20\">{title}</text>")?;
+        begin(out, (&self.title, &self.description), style)?;
         let ends = self.columns.iter().flat_map(|column| [column.at, column.at + self.width]);
         let x = self.x.scale(ends, LEFT, RIGHT);
         let (low, high) = self.decades();
@@ -79,40 +70,12 @@ impl HeatMap {
             }
         }
         for decade in low..=high {
-            let at = BOTTOM - f64::from(decade - low) * ROWS * height;
-            let (left, base, value) = (LEFT - 8.0, at + 4.0, 10_f64.powi(decade));
-            writeln!(
-                out,
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"
-            )?;
-            writeln!(out, "<text x=\"{left}\" y=\"{base:.1}\" text-anchor=\"end\">{value}</text>")?;
+            level(out, BOTTOM - f64::from(decade - low) * ROWS * height, 10_f64.powi(decade))?;
         }
-        for tick in x.ticks() {
-            let (at, base) = (x.place(tick), BOTTOM + 18.0);
-            writeln!(out, "<text x=\"{at:.1}\" y=\"{base}\" text-anchor=\"middle\">{}</text>", x.text(tick))?;
-        }
-        self.labels(out, most)?;
+        right_ticks(out, &x)?;
+        labels(out, &self.x.label, &self.label)?;
+        legend(out, most)?;
         writeln!(out, "</svg>")
-    }
-
-    fn labels(&self, out: &mut String, most: u64) -> fmt::Result {
-        let (middle, base, label) = (f64::midpoint(LEFT, RIGHT), HEIGHT - 10.0, Escaped(&self.x.label));
-        writeln!(out, "<text x=\"{middle}\" y=\"{base}\" text-anchor=\"middle\">{label}</text>")?;
-        let (middle, label) = (f64::midpoint(TOP, BOTTOM), Escaped(&self.label));
-        writeln!(
-            out,
-            "<text transform=\"translate(14 {middle}) rotate(-90)\" text-anchor=\"middle\">{label}</text>"
-        )?;
-        if most > 0 {
-            writeln!(out, "<text x=\"{LEFT}\" y=\"44\">1</text>")?;
-            for shade in 0..SHADES {
-                let left = LEFT + 14.0 + 16.0 * shade as f64;
-                writeln!(out, "<rect class=\"h{shade}\" x=\"{left}\" y=\"34\" width=\"16\" height=\"12\"/>")?;
-            }
-            let left = LEFT + 20.0 + 16.0 * SHADES as f64;
-            writeln!(out, "<text x=\"{left}\" y=\"44\">{most} in a cell</text>")?;
-        }
-        Ok(())
     }
 
     /// The powers of ten between which all values lie.
@@ -127,6 +90,20 @@ impl HeatMap {
         let low = least.log10().floor().clamp(-9.0, 9.0) as i32;
         (low, (most.log10().floor() as i32 + 1).clamp(low + 1, 10))
     }
+}
+
+/// What the shades mean, where anything was counted.
+fn legend(out: &mut String, most: u64) -> fmt::Result {
+    if most == 0 {
+        return Ok(());
+    }
+    writeln!(out, "<text x=\"{LEFT}\" y=\"44\">1</text>")?;
+    for shade in 0..SHADES {
+        let left = LEFT + 14.0 + 16.0 * shade as f64;
+        writeln!(out, "<rect class=\"h{shade}\" x=\"{left}\" y=\"34\" width=\"16\" height=\"12\"/>")?;
+    }
+    let left = LEFT + 20.0 + 16.0 * SHADES as f64;
+    writeln!(out, "<text x=\"{left}\" y=\"44\">{most} in a cell</text>")
 }
 
 /// The counts of a column's rows, from the lowest.
