@@ -20,7 +20,7 @@ pub mod threshold;
 
 pub mod trace;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -216,11 +216,6 @@ fn thresholds(
             threshold::read(&raw.into_inner().placed(span), known, source)
         })
         .collect()
-}
-
-/// Where a file that a plan names is.
-fn beside(directory: &Path, file: &str) -> PathBuf {
-    directory.join(file)
 }
 
 #[cfg(test)]

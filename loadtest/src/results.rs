@@ -200,20 +200,12 @@ impl Results {
 
     /// Everything together.
     pub fn total(&self) -> Tally {
-        let mut total = Tally::default();
-        for tally in self.requests.values() {
-            total.add(tally);
-        }
-        total
+        Tally::sum(self.requests.values())
     }
 
     /// Everything of an interval.
     pub fn slot(slot: &Slot) -> Tally {
-        let mut total = Tally::default();
-        for tally in slot.requests.values() {
-            total.add(tally);
-        }
-        total
+        Tally::sum(slot.requests.values())
     }
 
     /// What comes of a threshold, about everybody or one.

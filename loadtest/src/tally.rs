@@ -110,6 +110,13 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// All of them together.
+    pub fn sum<'a>(tallies: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        tallies.into_iter().for_each(|tally| sum.add(tally));
+        sum
+    }
+
     /// Adds another.
     pub fn add(&mut self, other: &Self) {
         self.asked += other.asked;

@@ -67,7 +67,7 @@ pub(super) fn load(
             return Err(source.fault(speed.span(), "that is no speed", advice));
         }
     };
-    let path = super::beside(directory, replay.file.get_ref());
+    let path = directory.join(replay.file.get_ref());
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let problem = format!("{} cannot be read: {error}", path.display());
         source.fault(replay.file.span(), problem, "the file is looked for beside the plan")

@@ -1,7 +1,7 @@
 //! The wire: one request over one connection, with HTTP/1.1 or HTTP/2, and what came back.
 //!
 //! Invariant: an answer has ended when its last byte was read. What is not looked at is read and dropped.
-//! Not here: which connection (`pool`), when (`generator`).
+//! Not here: which connection and when (`generator`).
 
 use std::net::SocketAddr;
 use std::time::Duration;
