@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use api::{ClientError, DeployAnswer, Role, SwitchRequest, TokenMade, TokenRequest};
 use tests::cassandra::Cassandra;
 use tests::device::Device;
-use tests::server::{Options, Server};
+use tests::server::Server;
 use tests::wait::{until, until_else};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callboard-under-test");
@@ -53,13 +53,8 @@ impl Fleet {
 }
 
 fn server(store: &str, name: &str, key: &str) -> Server {
-    let name = format!("node.name={name}");
-    let mut arguments = vec!["--store".to_owned(), store.to_owned()];
-    for setting in [&name, "limits.team.rate=1000000/s", "limits.team.burst=1000000"] {
-        arguments.extend(["--set", setting].map(str::to_owned));
-    }
-    let environment = vec![("CALLBOARD_SIGNING_KEY".to_owned(), key.to_owned())];
-    Server::start_with(PROGRAM, Options { arguments, environment, ..Options::default() })
+    let settings = ["limits.team.rate=1000000/s", "limits.team.burst=1000000"];
+    tests::fleet::member(PROGRAM, store, key, name, &settings)
 }
 
 /// Waits until a server says that so many others have another key than its own.

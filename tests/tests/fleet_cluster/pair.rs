@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use api::client::{List, Upload};
 use api::{ClientError, SwitchRequest};
 use tests::device::Device;
-use tests::server::{Options, Server, bundle};
+use tests::fleet::KEY;
+use tests::server::{Server, bundle};
 use tests::wait::{until, until_else};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callboard-under-test");
-const KEY: (&str, &str) =
-    ("CALLBOARD_SIGNING_KEY", "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a");
 /// These tests count no calls.
 const LIMITS: &str = "[endpoint.limits]\nrate = \"50000/s\"\nburst = 50_000";
 
@@ -21,7 +20,7 @@ pub fn set_up(store: &str, replication: &str, settings: &[&str]) -> Result<(), S
     // Machines that test are slow at times to make tables.
     let all = ["store.timeout=20s", "store.connect_timeout=20s", &replication];
     let mut command = Command::new(PROGRAM);
-    command.args(["store", "migrate", "--store", store]).env(KEY.0, KEY.1);
+    command.args(["store", "migrate", "--store", store]).env("CALLBOARD_SIGNING_KEY", KEY);
     for setting in all.into_iter().chain(settings.iter().copied()) {
         command.args(["--set", setting]);
     }
@@ -31,14 +30,8 @@ pub fn set_up(store: &str, replication: &str, settings: &[&str]) -> Result<(), S
 
 /// Starts a server on a shared store.
 pub fn server(store: &str, name: &str, settings: &[&str]) -> Server {
-    let name = format!("node.name={name}");
-    let mut arguments = vec!["--store".to_owned(), store.to_owned()];
-    let all = [&*name, "limits.team.rate=1000000/s", "limits.team.burst=1000000"];
-    for setting in all.into_iter().chain(settings.iter().copied()) {
-        arguments.extend(["--set", setting].map(str::to_owned));
-    }
-    let environment = vec![(KEY.0.to_owned(), KEY.1.to_owned())];
-    Server::start_with(PROGRAM, Options { arguments, environment, ..Options::default() })
+    let all = [&["limits.team.rate=1000000/s", "limits.team.burst=1000000"], settings].concat();
+    tests::fleet::member(PROGRAM, store, KEY, name, &all)
 }
 
 /// Two servers that serve `/tv/home`.
