@@ -36,7 +36,12 @@ async fn call(server: &Server, until: impl Fn(usize) -> bool) -> Vec<Duration> {
         let began = Instant::now();
         let reply = device.get("/good/hello").await;
         took.push(began.elapsed());
-        assert_eq!((reply.status, reply.body.as_str()), (200, "Hello"), "call {}", took.len());
+        if reply.status != 200 {
+            let problem: serde_json::Value = serde_json::from_str(&reply.body).expect("a problem");
+            let why = server.client().decision(problem["decision"].as_str().unwrap_or_default()).await;
+            panic!("call {} was answered {}: {why:#?}", took.len(), reply.body);
+        }
+        assert_eq!(reply.body, "Hello", "call {}", took.len());
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     took

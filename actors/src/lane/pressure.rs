@@ -109,7 +109,7 @@ pub(super) async fn watch(
                 // A thread that is late and not busy has nothing that it could give up.
                 let late = if busy.look() { due.elapsed() } else { Duration::ZERO };
                 lag.note(late, now());
-                pressure.shed.late(waits.note(late), floor, unix_ms());
+                pressure.shed.late(waits.note(late, now()), floor, unix_ms());
             }
             Kind::Queue => lag.note(pressure.ahead(), now()),
         }

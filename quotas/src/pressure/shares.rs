@@ -1,7 +1,7 @@
 //! Shares: who uses more of a thread than their part while others want it, too.
 //!
 //! Invariant: of those who use a thread at one time at most all but one are over their part, and one who is alone
-//! never is.
+//! never is; nor is who takes next to nothing of it.
 //! Not here: measuring what a call used, what becomes of the calls of who is over.
 //!
 //! Shares bind only where there is too little: while a thread has time left, anybody may use all of it. When it has
@@ -23,6 +23,11 @@ const KEPT: f64 = 0.87;
 const NEGLIGIBLE: f64 = 10e-6;
 /// How much more than an even part is borne, since nobody's calls come evenly.
 const SLACK: f64 = 1.25;
+/// The share of an even part of the thread's whole time below which nobody is over it: where all ask for little, who
+/// asks for most of that is not why the thread is late.
+const MODEST: f64 = 0.2;
+/// What somebody has used who has the thread all the time, in seconds.
+const ALL: f64 = INTERVAL.as_millis() as f64 / 1e3 / (1.0 - KEPT);
 /// How many are told apart; those who come after are taken for the greedy one's neighbours, never for greedy.
 const KNOWN_MAX: usize = 1_024;
 
@@ -70,8 +75,9 @@ impl<K: Eq + Hash + Clone> Shares<K> {
 
     /// Whether one used more than its part, while others used the thread, too.
     pub fn is_over(&self, who: &K) -> bool {
-        let part = self.sum / self.used.len().max(1) as f64;
-        self.used.len() > 1 && self.used.get(who).is_some_and(|used| *used > part * SLACK)
+        let active = self.used.len();
+        let part = (self.sum * SLACK).max(ALL * MODEST) / active.max(1) as f64;
+        active > 1 && self.used.get(who).is_some_and(|used| *used > part)
     }
 }
 
@@ -98,6 +104,14 @@ mod tests {
         assert_eq!(over(&[60, 40]), [false, false], "within the slack");
         assert_eq!(over(&[90, 10]), [true, false]);
         assert_eq!(over(&[50, 50, 5, 5]), [true, true, false, false]);
+    }
+
+    #[test]
+    fn whoever_takes_next_to_nothing_of_a_thread_is_not_over_however_little_the_others_take() {
+        // Somebody who has all of a thread has used 769 ms of late; of two, a tenth of that is modest.
+        assert_eq!(over(&[76, 1]), [false, false]);
+        assert_eq!(over(&[78, 1]), [true, false]);
+        assert_eq!(over(&[76, 1, 1]), [true, false, false]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::cutoff::UserFloor;
 use crate::priority::{Priority, Score};
+use crate::units::Moment;
 
 /// How late a thread is where it refuses the first of a class and where it refuses all of it: of the users' that is all
 /// but the floor.
@@ -45,23 +46,34 @@ pub fn queue_cutoff(ahead: Duration, deadline: Duration, floor: UserFloor) -> u8
     among(percent, &PERCENT, floor)
 }
 
-/// What a thread noted last. A thread that stood still once (the machine gave it no time, a call held it) is late
-/// once: what waited is done before anybody else comes, and users who came meanwhile must not be refused for it. So
-/// they are only for what three notes in a row say; the others are refused at once.
+/// What a thread noted last. A thread that is late for a moment (the machine gave it no time, a call held it, a
+/// thousand devices connected at once) works off what waited, and users who came meanwhile must not be refused for
+/// it. So they are only where it was late for as long as [`STANDING`], and then by what three notes in a row say; the
+/// others are refused at once.
 #[derive(Debug, Default)]
 pub struct Waits {
     last: [Duration; 3],
     next: usize,
+    /// Since when each note was beyond what users bear.
+    since: Option<Moment>,
 }
+
+/// How long a thread is late before its users are refused: as long as the cut-off's own patience with them.
+const STANDING: Duration = Duration::from_millis(500);
 
 impl Waits {
     /// Takes a note, and answers how late the thread is taken to be.
-    pub fn note(&mut self, wait: Duration) -> Duration {
+    pub fn note(&mut self, wait: Duration, now: Moment) -> Duration {
         self.last[self.next] = wait;
         self.next = (self.next + 1) % self.last.len();
-        let lasting = self.last.into_iter().min().unwrap_or(wait);
         let bearable = Duration::from_secs_f64(TURNS.user[0] / 1e3);
-        wait.min(lasting.max(bearable))
+        if wait <= bearable {
+            self.since = None;
+            return wait;
+        }
+        let since = *self.since.get_or_insert(now);
+        let lasting = self.last.into_iter().min().unwrap_or(wait);
+        if now.since(since) < STANDING { bearable } else { lasting.max(bearable) }
     }
 }
 
@@ -97,11 +109,16 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_stood_still_once_refuses_no_user() {
+    fn a_thread_that_is_late_for_a_moment_refuses_no_user() {
         let ms = Duration::from_millis;
         let mut waits = Waits::default();
-        let noted = [0, 200, 0, 10, 300, 300, 300, 80, 0].map(|wait| waits.note(ms(wait)));
-        assert_eq!(noted, [0, 40, 0, 10, 40, 40, 300, 80, 0].map(ms));
+        let mut now = Moment::default();
+        // A thread notes every 10 ms, and later by as much as it is late.
+        let noted = [0, 200, 0, 10, 700, 700, 30, 200, 200, 300, 300, 80, 0].map(|wait| {
+            now = now + ms(10 + wait);
+            waits.note(ms(wait), now)
+        });
+        assert_eq!(noted, [0, 40, 0, 10, 40, 40, 30, 40, 40, 200, 200, 80, 0].map(ms));
         assert_eq!(cutoff(ms(40), UserFloor::default()), *Priority::User.scores().end());
     }
 

@@ -15,6 +15,8 @@ const IDLE: Duration = Duration::from_secs(4);
 const BODY: Duration = Duration::from_secs(3);
 /// How late a bound may be seen to, on a loaded machine.
 const LATE: Duration = Duration::from_secs(4);
+/// Between two of them that come.
+const COMING: Duration = Duration::from_millis(1);
 /// Between two bytes.
 const PACE: Duration = Duration::from_millis(500);
 /// How long anybody holds out: far beyond all bounds.
@@ -121,11 +123,16 @@ impl Ending {
     }
 }
 
-/// All of them at one time.
+/// All of them at one time; they come within two seconds, as it is slowness that is tried and not a rush.
 pub async fn crowd(door: SocketAddr) -> Vec<Ending> {
     let clients = CROWD.iter().flat_map(|(kind, count)| std::iter::repeat_n(*kind, *count));
     // Tasks of their own: one future of all would look at each whenever one byte comes.
-    let tasks = clients.map(|kind| tokio::spawn(live(kind, door)));
+    let tasks = (0..).zip(clients).map(|(nth, kind)| {
+        tokio::spawn(async move {
+            tokio::time::sleep(COMING * nth).await;
+            live(kind, door).await
+        })
+    });
     join_all(tasks).await.into_iter().map(|ending| ending.expect("a client never fails")).collect()
 }
 
