@@ -6,14 +6,17 @@
 //! (`units`).
 //!
 //! The call itself is polled by whoever waits for its answer, and not by the actor: it ends with them, and an answer
-//! goes no way round.
+//! goes no way round. Nor does it ask by a message for a unit that the actor has at hand: both are on one thread, and a
+//! message and its answer would cost as much as the rest of letting a call in. It sends one where the actor has to act:
+//! to take up what was deployed.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
+use quotas::scope::EndpointId;
 use runtime::unit::Unit;
 use tokio::sync::oneshot;
 
@@ -42,40 +45,63 @@ impl Drop for Busy {
     }
 }
 
+/// What an actor has at hand for the calls of its thread. Nobody else changes the unit.
+pub(crate) struct Hand {
+    /// The step of the script that the unit belongs to.
+    seq: Cell<u64>,
+    unit: RefCell<Arc<Unit>>,
+    /// Calls that run.
+    calls: Rc<Cell<u32>>,
+    /// How often the actor looked since the last call.
+    idle: Cell<u32>,
+}
+
+impl Hand {
+    fn of(seq: u64, unit: Arc<Unit>) -> Self {
+        Self { seq: Cell::new(seq), unit: RefCell::new(unit), calls: Rc::default(), idle: Cell::new(0) }
+    }
+
+    /// The unit of this step, if it is the one at hand, for a call that begins now.
+    pub(crate) fn unit(&self, seq: u64) -> Option<(Arc<Unit>, Busy)> {
+        (self.seq.get() == seq).then(|| {
+            self.idle.set(0);
+            (Arc::clone(&self.unit.borrow()), Busy::new(&self.calls))
+        })
+    }
+
+    /// Counts a call that waits for its unit.
+    pub(crate) fn busy(&self) -> Busy {
+        Busy::new(&self.calls)
+    }
+
+    /// Calls that run.
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls.get()
+    }
+
+    /// Takes a unit up, if it is newer.
+    fn take_up(&self, seq: u64, unit: &Arc<Unit>) {
+        if seq > self.seq.get() {
+            self.seq.set(seq);
+            *self.unit.borrow_mut() = Arc::clone(unit);
+        }
+    }
+}
+
 /// The actor.
 pub(crate) struct Endpoint {
     lane: Lane,
-    entry: Arc<EndpointEntry>,
-    unit: Arc<Unit>,
-    calls: Rc<Cell<u32>>,
-    /// How often it looked since its last call.
-    idle: u32,
+    id: EndpointId,
+    hand: Rc<Hand>,
 }
 
 impl Endpoint {
-    /// An actor that runs this unit and counts its calls in `calls`.
-    pub(crate) fn new(lane: Lane, entry: Arc<EndpointEntry>, unit: Arc<Unit>, calls: Rc<Cell<u32>>) -> Self {
-        Self { lane, entry, unit, calls, idle: 0 }
-    }
-
-    /// Starts it on this thread.
-    pub(crate) fn run(self) -> Addr<Self> {
+    /// Starts an actor that has this unit, on this thread, and gives what it has at hand.
+    pub(crate) fn run(lane: Lane, entry: &EndpointEntry, unit: Arc<Unit>) -> (Addr<Self>, Rc<Hand>) {
+        let hand = Rc::new(Hand::of(entry.seq, unit));
+        let actor = Self { lane, id: entry.id.clone(), hand: Rc::clone(&hand) };
         let (_, receiver) = actix::dev::channel::channel(MAILBOX);
-        Context::with_receiver(receiver).run(self)
-    }
-
-    /// The unit that a call runs: the newest, unless the call was let in before that was deployed.
-    fn unit(&mut self, begin: &mut Begin) -> Arc<Unit> {
-        match begin.brought.take() {
-            Some((entry, unit)) if entry.seq > self.entry.seq => {
-                self.entry = entry;
-                self.unit = Arc::clone(&unit);
-                unit
-            }
-            // It was let in before a deploy that another call brought here first.
-            Some((entry, unit)) if entry.seq < self.entry.seq => unit,
-            _ => Arc::clone(&self.unit),
-        }
+        (Context::with_receiver(receiver).run(actor), hand)
     }
 }
 
@@ -84,34 +110,38 @@ impl Actor for Endpoint {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(IDLE_LOOK, |this, ctx| {
-            this.idle += 1;
-            if this.calls.get() == 0 && this.idle > IDLE_LOOKS {
+            let idle = this.hand.idle.get() + 1;
+            this.hand.idle.set(idle);
+            if this.hand.calls() == 0 && idle > IDLE_LOOKS {
                 // Forgotten first: nobody sends to an actor that stops.
-                this.lane.forget(&this.entry.id);
+                this.lane.forget(&this.id);
                 ctx.stop();
             }
         });
     }
 }
 
-/// A call is about to begin and asks for its unit.
+/// A call is about to begin and brings the unit that it was let in with: the actor takes it up, unless it has a newer
+/// one. That is the call's own in any case.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Begin {
-    /// What it was let in with, where the actor may not have that unit yet.
-    pub(crate) brought: Option<(Arc<EndpointEntry>, Arc<Unit>)>,
-    /// Where it waits.
-    pub(crate) unit: oneshot::Sender<Arc<Unit>>,
+    /// The step of the script that the unit belongs to.
+    pub(crate) seq: u64,
+    /// The unit.
+    pub(crate) unit: Arc<Unit>,
+    /// Where the call waits for it.
+    pub(crate) waits: oneshot::Sender<Arc<Unit>>,
 }
 
 impl Handler<Begin> for Endpoint {
     type Result = ();
 
-    fn handle(&mut self, mut begin: Begin, _: &mut Self::Context) {
-        self.idle = 0;
-        let unit = self.unit(&mut begin);
+    fn handle(&mut self, Begin { seq, unit, waits }: Begin, _: &mut Self::Context) {
+        self.hand.idle.set(0);
+        self.hand.take_up(seq, &unit);
         // Nobody waits any more: there is nobody to give it to.
-        let _ = begin.unit.send(unit);
+        let _ = waits.send(unit);
     }
 }
 

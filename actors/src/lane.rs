@@ -65,6 +65,9 @@ use crate::who::{about_unix_ms, unix_ms};
 
 /// An answer of so many bytes is not counted in the ledgers of memory: a connection alone holds more.
 const SMALL: u64 = 4 * 1024;
+/// What a call takes of the thread that it comes and goes by, beside its script: measured with a script that does
+/// nothing.
+const PASSAGE: Duration = Duration::from_micros(6);
 /// The outcome of a call that was dropped since nobody waited for its answer any more.
 const GIVEN_UP: &str = "client.gone";
 /// How often a lane gives a sign of life, where somebody looks for it.
@@ -256,12 +259,14 @@ impl Lane {
             Some(slow) => slow.run(entry, incoming, begun).await,
             None => self.attempt(entry, incoming, begun).await,
         };
-        let now = Moment::from_nanos(now_nanos());
+        let now = match &outcome {
+            // It has just looked at the clock itself.
+            Ok(Outcome { cost, .. }) => at.saturating_add(cost.running.saturating_add(cost.waiting)),
+            Err(_) => Moment::from_nanos(now_nanos()),
+        };
         let (result, cost) = match outcome {
             Ok(outcome) => {
-                self.0.shares[usize::from(slow.is_some())]
-                    .borrow_mut()
-                    .used(entry.id.team(), outcome.cost.running);
+                self.charge(entry, usize::from(slow.is_some()), outcome.cost.running);
                 let ended_well = matches!(outcome.result, Ok(_) | Err(Failure::Returned { .. }));
                 self.keep_pace(entry, &outcome.cost, ended_well, now);
                 if !outcome.log.is_empty()
@@ -324,10 +329,18 @@ impl Lane {
         Ok(self.run(entry, admitted, incoming, None).await)
     }
 
+    /// Charges a team for a call that ran for so long on this thread (0) or on one of the slow ones (1), and that came
+    /// and went by this one in any case.
+    fn charge(&self, entry: &EndpointEntry, ran_on: usize, running: Duration) {
+        let team = entry.id.team();
+        self.0.shares[ran_on].borrow_mut().used(team, running);
+        self.0.shares[0].borrow_mut().used(team, PASSAGE);
+    }
+
     /// A call was dropped in the middle, after so long, since nobody waits for its answer any more. It used the thread
     /// as any other does: whoever leaves before the end is not spared what moves an endpoint to other threads.
     fn given_up(&self, entry: &EndpointEntry, cost: &Cost, took: Duration, now: Moment) {
-        self.0.shares[0].borrow_mut().used(entry.id.team(), cost.running);
+        self.charge(entry, 0, cost.running);
         self.keep_pace(entry, cost, false, now);
         let mut stats = self.0.stats.borrow_mut();
         let counted = stats.place(&entry.id);
@@ -410,7 +423,7 @@ impl Inner {
     fn counted(&self) -> LaneStats {
         let mut stats = self.stats.borrow().clone();
         for (endpoint, running) in &*self.actors.borrow() {
-            stats.under_way(endpoint, running.calls.get());
+            stats.under_way(endpoint, running.calls());
         }
         stats
     }

@@ -1,9 +1,9 @@
 //! The unit that a call runs on, from its endpoint's actor on this thread.
 //!
-//! Invariant: whoever runs a unit got it from the actor, which has that of the newest step that this thread knows.
+//! Invariant: whoever runs a unit got it from the actor, or brought it there, which has that of the newest step that
+//! this thread knows.
 //! Not here: loading units (`units`), running them.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use runtime::unit::Unit;
 use tokio::sync::oneshot;
 
 use super::{CallFailure, Lane, refusals};
-use crate::endpoint::{Begin, Busy, Endpoint};
+use crate::endpoint::{Begin, Busy, Endpoint, Hand};
 use crate::routes::EndpointEntry;
 use crate::supervisor::EndpointFailed;
 
@@ -27,14 +27,21 @@ const COLD_WAIT: Duration = Duration::from_secs(2);
 /// An endpoint's actor on this thread.
 pub(super) struct Running {
     pub(super) addr: Addr<Endpoint>,
-    /// The step of the script that its unit belongs to.
-    seq: u64,
-    pub(super) calls: Rc<Cell<u32>>,
+    hand: Rc<Hand>,
+}
+
+impl Running {
+    /// Calls that run.
+    pub(super) fn calls(&self) -> u32 {
+        self.hand.calls()
+    }
 }
 
 /// What became of asking an endpoint's actor for its unit.
 enum Asked {
-    /// It answers there, and counts the call until then and after.
+    /// It has the unit.
+    Has(Arc<Unit>, Busy),
+    /// It takes the unit up, and counts the call until then and after.
     Waits(oneshot::Receiver<Arc<Unit>>, Busy),
     /// There is no actor that has the unit already.
     Cold,
@@ -50,6 +57,7 @@ impl Lane {
         let mut brought = None;
         for _ in 0..ATTEMPTS {
             match self.post(entry, brought.take()) {
+                Asked::Has(unit, busy) => return Ok((unit, busy)),
                 Asked::Waits(unit, busy) => {
                     let unit = unit.await.map_err(|_| CallFailure::Lost)?;
                     return Ok((unit, busy));
@@ -62,27 +70,25 @@ impl Lane {
         Err(CallFailure::Lost)
     }
 
-    /// Asks the endpoint's actor for its unit, or makes one of a unit that is brought.
+    /// Asks the endpoint's actor for its unit, or brings it one. Where there is no actor, one is made of that.
     fn post(&self, entry: &Arc<EndpointEntry>, brought: Option<Arc<Unit>>) -> Asked {
         let mut actors = self.0.actors.borrow_mut();
-        let running = match (actors.get_mut(&entry.id), &brought) {
-            (Some(running), Some(_)) => running,
-            (Some(running), None) if running.seq == entry.seq => running,
-            (_, None) => return Asked::Cold,
-            (None, Some(unit)) => actors.entry(entry.id.clone()).or_insert_with(|| {
-                let calls = Rc::new(Cell::new(0));
-                let actor =
-                    Endpoint::new(self.clone(), Arc::clone(entry), Arc::clone(unit), Rc::clone(&calls));
-                Running { addr: actor.run(), seq: entry.seq, calls }
-            }),
-        };
-        let (unit, waits) = oneshot::channel();
-        let brought = brought.map(|unit| (Arc::clone(entry), unit));
-        match running.addr.try_send(Begin { brought, unit }) {
-            Ok(()) => {
-                running.seq = running.seq.max(entry.seq);
-                Asked::Waits(waits, Busy::new(&running.calls))
+        if let Some(running) = actors.get(&entry.id) {
+            if !running.addr.connected() {
+                return Asked::Gone;
             }
+            if let Some((unit, busy)) = running.hand.unit(entry.seq) {
+                return Asked::Has(unit, busy);
+            }
+        }
+        let Some(unit) = brought else { return Asked::Cold };
+        let running = actors.entry(entry.id.clone()).or_insert_with(|| {
+            let (addr, hand) = Endpoint::run(self.clone(), entry, Arc::clone(&unit));
+            Running { addr, hand }
+        });
+        let (answers, waits) = oneshot::channel();
+        match running.addr.try_send(Begin { seq: entry.seq, unit, waits: answers }) {
+            Ok(()) => Asked::Waits(waits, running.hand.busy()),
             Err(SendError::Full(_)) => Asked::Full,
             Err(SendError::Closed(_)) => Asked::Gone,
         }

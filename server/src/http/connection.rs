@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_http::body::BoxBody;
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Request, Response};
+use actix_http::{HttpService, KeepAlive, Request, Response};
 use actix_rt::net::TcpStream;
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service,
@@ -39,8 +39,9 @@ where
     let service = service.into_factory().map_err(Into::into);
     let service = apply_fn_factory(service, |request, service| service.call(awaited(request)));
     let http = HttpService::<Guarded, _, _>::build()
-        .keep_alive(timeouts.idle)
-        .client_request_timeout(timeouts.head)
+        // The guard keeps both times, and actix would set a timer for each request.
+        .keep_alive(KeepAlive::Os)
+        .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(Duration::from_secs(1))
         .on_connect_ext(|connection: &Guarded, extensions| {
             extensions.insert(Rc::clone(connection.watch()));
