@@ -256,7 +256,8 @@ impl Lane {
             place: place.share(),
         };
         let outcome = match slow {
-            Some(slow) => slow.run(entry, incoming, begun).await,
+            // Apart, so that it does not make the future of every call larger.
+            Some(slow) => Box::pin(slow.run(entry, incoming, begun)).await,
             None => self.attempt(entry, incoming, begun).await,
         };
         let now = match &outcome {

@@ -1,14 +1,16 @@
-//! `bench`: callboard and plain Rust do the same jobs in turn, and what each costs is set side by side.
+//! `bench` and `peers`: callboard, plain Rust and the servers that others make for scripts do the same jobs in turn,
+//! and what each costs is set side by side.
 //!
-//! Invariant: one answer that is not the expected one fails the whole bench. Runs alternate, since the
+//! Invariant: one answer that is not an expected one fails the whole bench. Runs alternate, since the
 //! machine has other work; what is compared is processor time, and only within a round.
-//! Not here: the jobs in plain Rust (`baseline`), the services behind (`upstream`).
+//! Not here: the jobs in plain Rust (`baseline`) and in the peers (`loadtest/peers`), the services behind (`upstream`).
 
 pub mod job;
 
 mod cpu;
 mod deploy;
 mod load;
+mod peers;
 mod program;
 mod reply;
 mod report;
@@ -20,8 +22,9 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use cpu::Cpus;
-use job::{JOBS, Job, Side, Way};
+use job::{JOBS, Job, Server, Way};
 use load::{Load, Run};
+use peers::Peer;
 use program::Program;
 use report::{Entry, Report};
 
@@ -50,11 +53,42 @@ pub struct Options {
     json: bool,
 }
 
-/// Runs the bench and prints what it found.
+/// What is measured beside what others make.
+#[derive(Debug, Args)]
+pub struct PeersOptions {
+    #[command(flatten)]
+    bench: Options,
+    /// Where npm installed workerd, deno and bun
+    #[arg(long, value_name = "DIR", default_value = "loadtest/peers/node_modules")]
+    tools: PathBuf,
+}
+
+/// Runs the bench beside plain Rust and prints what it found.
 ///
 /// # Errors
 /// A server did not start, or answered anything but what was expected.
 pub fn run(options: &Options) -> anyhow::Result<()> {
+    begin(options, &[])
+}
+
+/// Runs the bench beside the peers that are installed, too, and prints what it found.
+///
+/// # Errors
+/// A server did not start, or answered anything but what was expected; or there is no peer.
+pub fn run_peers(options: &PeersOptions) -> anyhow::Result<()> {
+    let (peers, missing) = Peer::installed(&options.tools);
+    if !missing.is_empty() {
+        eprintln!("not installed, and so left out: {}", missing.join(", "));
+    }
+    ensure!(
+        !peers.is_empty(),
+        "no peer is installed; install them with:\n  npm install --no-package-lock --prefix loadtest/peers\n  \
+         apt-get install nginx-light libnginx-mod-http-lua lua-cjson"
+    );
+    begin(&options.bench, &peers)
+}
+
+fn begin(options: &Options, peers: &[Peer]) -> anyhow::Result<()> {
     let ours = std::env::current_exe()?;
     let callboard = options.callboard.clone().unwrap_or_else(|| ours.with_file_name("callboard"));
     ensure!(
@@ -68,31 +102,34 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(measure(options, &ours, &callboard))
+        .block_on(measure(options, peers, &ours, &callboard))
 }
 
-async fn measure(options: &Options, ours: &Path, callboard: &Path) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir().context("a directory for the server's data")?;
+async fn measure(options: &Options, peers: &[Peer], ours: &Path, callboard: &Path) -> anyhow::Result<()> {
+    let directory = tempfile::tempdir().context("a directory for the servers' data")?;
     let cpus = Cpus::of_this_thread();
     let upstream = cpus.beside_load(|| Program::upstream(ours))?;
     let baseline = cpus.for_server(|| Program::baseline(ours, &upstream.device))?;
     let served = cpus.for_server(|| Program::callboard(callboard, directory.path(), &upstream.device))?;
     deploy::deploy(&served).await.context("deploying the jobs")?;
+    let mut servers = vec![(Server::Callboard, served), (Server::Actix, baseline)];
+    for peer in peers {
+        servers.push((peer.server, cpus.for_server(|| peer.start(directory.path(), &upstream.device))?));
+    }
     cpus.pin_load();
 
     let mut report = Report::new(options, CONNECTIONS, cpus);
     for round in 1..=options.rounds {
         for job in JOBS.iter().filter(|job| options.only.as_deref().is_none_or(|only| only == job.name)) {
-            for way in job.ways {
-                let program = match way.side {
-                    Side::Callboard => &served,
-                    Side::Baseline => &baseline,
+            for way in job.ways() {
+                let Some((_, program)) = servers.iter().find(|(server, _)| *server == way.server) else {
+                    continue;
                 };
                 let run = run_way(program, (job, way), options)
                     .await
                     .with_context(|| format!("{}, {}, round {round}", job.name, way.name))?;
                 eprintln!("round {round}  {:<11} {:<24} {run}", job.name, way.name);
-                report.add(Entry { job: job.name, way: way.name, side: way.side, round, run });
+                report.add(Entry { job: job.name, way: way.name, server: way.server, round, run });
             }
         }
     }
@@ -102,7 +139,9 @@ async fn measure(options: &Options, ours: &Path, callboard: &Path) -> anyhow::Re
 
 async fn run_way(program: &Program, (job, way): (&Job, &Way), options: &Options) -> anyhow::Result<Run> {
     let awake = !job.calls_services;
-    let load = Load::new(&program.device, way.path, &job.expected(), CONNECTIONS, awake)?;
+    let exactly = !Server::PEERS.contains(&way.server);
+    let is_right = |body: &str| if exactly { body == job.expected() } else { job.is_done_by(body) };
+    let load = Load::new(&program.device, way.path, CONNECTIONS, awake, (exactly, is_right)).await?;
     load.run(WARM_UP, program.serving).await?;
     load.run(Duration::from_secs(options.seconds), program.serving).await
 }

@@ -32,6 +32,8 @@ mod serving;
 
 mod simulate;
 
+mod whatif;
+
 /// Measures callboard.
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version)]
@@ -61,6 +63,17 @@ enum Command {
     ///   target/release/loadtest bench
     #[command(verbatim_doc_comment)]
     Bench(bench::Options),
+    /// The same beside nginx with Lua, workerd, deno and bun, as far as they are installed
+    ///
+    ///   npm install --no-package-lock --prefix loadtest/peers
+    ///   apt-get install nginx-light libnginx-mod-http-lua lua-cjson
+    ///   target/release/loadtest peers
+    #[command(verbatim_doc_comment)]
+    Peers(bench::PeersOptions),
+    /// Play recorded arrivals against other quotas: who would have been refused, when, by which rule
+    ///
+    /// Exit codes: 0 nobody was, 1 somebody was, 2 a file is wrong.
+    Whatif(whatif::Options),
     /// Play the rules that adapt by themselves against made-up services and loads
     Simulate(simulate::Options),
     /// The same jobs in plain Rust, which `bench` starts
@@ -77,7 +90,9 @@ fn main() -> ExitCode {
         Command::Get(options) => return run::get(&options),
         Command::Merge(options) => return merge::run(&options),
         Command::Compare(options) => return compare::run(&options),
+        Command::Whatif(options) => return whatif::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Peers(options) => bench::run_peers(&options),
         Command::Simulate(options) => simulate::run(&options),
         Command::Baseline(options) => baseline::run(&options),
         Command::Upstream => upstream::run(),

@@ -81,8 +81,8 @@ pub(super) async fn run(
     let Incoming { request, class, request_id, hops } = incoming;
     let allowance = entry.limits.allowance;
     let turn = match lane.queue() {
-        // When its time is over before it begins, it is told so when it does.
-        Some(queue) => tokio::time::timeout(allowance.deadline, queue.turn()).await.ok(),
+        // When its time is over before it begins, it is told so when it does. Apart, as most lanes have no queue.
+        Some(queue) => Box::pin(tokio::time::timeout(allowance.deadline, queue.turn())).await.ok(),
         None => None,
     };
     begun.coming = None;

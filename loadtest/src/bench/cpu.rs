@@ -1,4 +1,4 @@
-//! Processors: which one serves and which one calls, and how much time a process used.
+//! Processors: which one serves and which one calls, and how much time and memory a process used.
 
 use std::time::Duration;
 
@@ -82,6 +82,21 @@ fn ticks(stat: &str) -> Option<u32> {
     Some(next()? + next()?)
 }
 
+/// The memory that a process holds, in bytes.
+///
+/// # Errors
+/// The process is gone.
+pub fn resident(process: ProcessId) -> anyhow::Result<u64> {
+    let path = format!("/proc/{}/statm", process.0);
+    let statm = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    let pages: u64 = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse().ok())
+        .with_context(|| format!("{path} is not understood"))?;
+    Ok(pages * rustix::param::page_size() as u64)
+}
+
 /// The only process whose parent is `parent`.
 pub fn child_of(parent: ProcessId) -> Option<ProcessId> {
     let path = format!("/proc/{0}/task/{0}/children", parent.0);
@@ -97,6 +112,8 @@ mod tests {
         let stat = "42 (a) b) S 1 42 42 0 -1 4194304 500 0 0 0 123 45 7 8 20 0 1 0 100 0 0";
         assert_eq!(ticks(stat), Some(168));
         assert_eq!(ticks("42 (cut) S 1"), None);
-        assert!(used(ProcessId(std::process::id())).is_ok());
+        let myself = ProcessId(std::process::id());
+        assert!(used(myself).is_ok());
+        assert!(resident(myself).unwrap() > 1 << 20);
     }
 }

@@ -1,6 +1,7 @@
 //! The load: a closed loop, so many connections that are kept and each call again when they were answered.
 //!
-//! Invariant: every answer is compared with the expected bytes, and all calls of a run have ended when the
+//! Invariant: every answer is compared with the expected bytes, or at least with their number, where a server writes
+//! JSON in an order that changes from one answer to the next; and all calls of a run have ended when the
 //! processor time is read again, so that it is the time of exactly these calls.
 
 use std::fmt;
@@ -14,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::cpu::{self, ProcessId};
-use super::reply;
+use super::reply::{self, Reply};
 
 /// An answer that takes longer fails the run.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,6 +26,8 @@ pub struct Load {
     address: SocketAddr,
     request: String,
     expected: String,
+    /// Whether answers have to be the same to the byte, and not in length alone.
+    exactly: bool,
     connections: usize,
     /// Whether it looks for answers all the time instead of sleeping until one comes.
     awake: bool,
@@ -43,6 +46,8 @@ pub struct Run {
     pub p50: Duration,
     /// Of a hundred, all but one.
     pub p99: Duration,
+    /// The serving process's memory after it, in bytes.
+    pub resident: u64,
 }
 
 impl Run {
@@ -74,21 +79,34 @@ impl fmt::Display for Run {
 }
 
 impl Load {
-    /// A load on a path of a server, `http://127.0.0.1:1234`.
+    /// A load on a path of a server, `http://127.0.0.1:1234`, that expects what is answered to the first call, exactly or
+    /// in length.
     ///
     /// # Errors
-    /// That is no address.
-    pub fn new(
+    /// That is no address, or `is_right` says that the answer is none.
+    pub async fn new(
         server: &str,
         path: &str,
-        expected: &str,
         connections: usize,
         awake: bool,
+        (exactly, is_right): (bool, impl FnOnce(&str) -> bool),
     ) -> anyhow::Result<Self> {
         let authority = server.strip_prefix("http://").unwrap_or(server);
         let address = authority.parse().with_context(|| format!("{server} is no address"))?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\n\r\n");
-        Ok(Self { address, request, expected: expected.to_owned(), connections, awake })
+        let expected = String::new();
+        let mut load = Self { address, request, expected, exactly, connections, awake };
+        let (mut stream, mut read) = (load.connect().await?, Vec::new());
+        let found =
+            tokio::time::timeout(PATIENCE, load.ask(&mut stream, &mut read)).await.context("no answer")??;
+        load.expected = String::from_utf8_lossy(&read[found.body..found.end]).into_owned();
+        ensure!(
+            found.status == 200 && is_right(&load.expected),
+            "answered {} {}",
+            found.status,
+            load.expected
+        );
+        Ok(load)
     }
 
     /// Calls for so long, and then until the last call was answered.
@@ -98,9 +116,7 @@ impl Load {
     pub async fn run(&self, time: Duration, serving: ProcessId) -> anyhow::Result<Run> {
         let mut streams = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
-            let stream = TcpStream::connect(self.address).await.context("connecting")?;
-            stream.set_nodelay(true)?;
-            streams.push(stream);
+            streams.push(self.connect().await?);
         }
         let before = cpu::used(serving)?;
         let began = Instant::now();
@@ -118,7 +134,14 @@ impl Load {
         }
         ensure!(!all.is_empty(), "nothing was called");
         let at = |quantile| Duration::from_nanos(all.value_at_quantile(quantile));
-        Ok(Run { requests: all.len(), wall, cpu, p50: at(0.5), p99: at(0.99) })
+        let resident = cpu::resident(serving)?;
+        Ok(Run { requests: all.len(), wall, cpu, p50: at(0.5), p99: at(0.99), resident })
+    }
+
+    async fn connect(&self) -> anyhow::Result<TcpStream> {
+        let stream = TcpStream::connect(self.address).await.context("connecting")?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     async fn connection(&self, stream: &mut TcpStream, until: Instant) -> anyhow::Result<Histogram<u64>> {
@@ -135,16 +158,24 @@ impl Load {
     }
 
     async fn call(&self, stream: &mut TcpStream, read: &mut Vec<u8>) -> anyhow::Result<()> {
+        let found = self.ask(stream, read).await?;
+        let body = &read[found.body..found.end];
+        let expected = self.expected.as_bytes();
+        let is_right = if self.exactly { body == expected } else { body.len() == expected.len() };
+        if found.status != 200 || !is_right || found.end != read.len() {
+            bail!("answered {} {}", found.status, String::from_utf8_lossy(body));
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, stream: &mut TcpStream, read: &mut Vec<u8>) -> anyhow::Result<Reply> {
         read.clear();
         stream.write_all(self.request.as_bytes()).await?;
         loop {
             ensure!(stream.read_buf(read).await? > 0, "the server closed the connection");
-            let Some(found) = reply::find(read).map_err(anyhow::Error::msg)? else { continue };
-            let body = &read[found.body..found.end];
-            if found.status != 200 || body != self.expected.as_bytes() || found.end != read.len() {
-                bail!("answered {} {}", found.status, String::from_utf8_lossy(body));
+            if let Some(found) = reply::find(read).map_err(anyhow::Error::msg)? {
+                return Ok(found);
             }
-            return Ok(());
         }
     }
 }

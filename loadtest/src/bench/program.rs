@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -92,6 +93,23 @@ impl Program {
         let mut started = Self::start(&mut command, &["devices", "admin"])
             .with_context(|| format!("starting {}: {}", program.display(), told()))?;
         started.serving = cpu::child_of(ProcessId(started.child.id())).context("the warden has no child")?;
+        Ok(started)
+    }
+
+    /// Starts a server that was told to listen there, and waits until it does.
+    ///
+    /// # Errors
+    /// It did not start.
+    pub fn listening(command: &mut Command, address: SocketAddr) -> anyhow::Result<Self> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let (serving, device) = (ProcessId(child.id()), format!("http://{address}"));
+        let mut started = Self { child, device, admin: String::new(), serving };
+        let until = Instant::now() + START;
+        while TcpStream::connect(address).is_err() {
+            ensure!(started.child.try_wait()?.is_none(), "it ended");
+            ensure!(Instant::now() < until, "it does not listen on {address}");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
         Ok(started)
     }
 

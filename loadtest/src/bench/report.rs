@@ -1,4 +1,4 @@
-//! What was found: medians of each way, and what callboard costs beside each way of plain Rust.
+//! What was found: medians of each way, and what callboard costs beside each way of the others.
 //!
 //! Invariant: a ratio is taken within a round, of runs that followed each other; then the median of the
 //! rounds is shown with the least and the most.
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Options;
 use super::cpu::Cpus;
-use super::job::{JOBS, Job, Side, Way};
+use super::job::{JOBS, Job, Server, Way};
 use super::load::Run;
 
 /// One run.
@@ -20,7 +20,7 @@ pub struct Entry {
     /// How it was done.
     pub way: &'static str,
     /// By which server.
-    pub side: Side,
+    pub server: Server,
     /// In which round.
     pub round: u32,
     /// What was measured.
@@ -49,13 +49,14 @@ struct Spread {
 struct Line {
     job: &'static str,
     way: &'static str,
-    side: Side,
+    server: Server,
     requests: f64,
     requests_per_second: Spread,
     cpu_us_per_request: Spread,
     server_busy: Spread,
     p50_us: Spread,
     p99_us: Spread,
+    resident_mib: Spread,
     errors: u64,
 }
 
@@ -63,7 +64,7 @@ struct Line {
 struct Ratio {
     job: &'static str,
     callboard: &'static str,
-    baseline: &'static str,
+    beside: &'static str,
     cpu_per_request: Spread,
 }
 
@@ -91,28 +92,28 @@ impl Report {
     }
 
     fn job(&self, job: &Job, out: &mut String) {
-        let head = ["requests/s", "CPU µs/req", "busy %", "p50 µs", "p99 µs"];
+        let head = ["requests/s", "CPU µs/req", "busy %", "p50 µs", "p99 µs", "memory MiB"];
         let _ = write!(out, "\n{:<24}", job.name);
         for title in head {
             let _ = write!(out, " {title:>12}");
         }
         out.push('\n');
-        for line in job.ways.iter().map(|way| self.line(job, way)) {
+        for line in self.lines(job) {
             let _ = writeln!(
                 out,
-                "  {:<22} {:>12.0} {:>12.2} {:>12.0} {:>12.0} {:>12.0}",
+                "  {:<22} {:>12.0} {:>12.2} {:>12.0} {:>12.0} {:>12.0} {:>12.0}",
                 line.way,
                 line.requests_per_second.median,
                 line.cpu_us_per_request.median,
                 line.server_busy.median * 100.0,
                 line.p50_us.median,
-                line.p99_us.median
+                line.p99_us.median,
+                line.resident_mib.median
             );
         }
-        for Ratio { callboard, baseline, cpu_per_request: Spread { median, min, max }, .. } in
-            self.ratios(job)
+        for Ratio { callboard, beside, cpu_per_request: Spread { median, min, max }, .. } in self.ratios(job)
         {
-            let pair = format!("{callboard} ÷ {baseline}");
+            let pair = format!("{callboard} ÷ {beside}");
             let _ = writeln!(out, "  {pair:<42} {median:.2} × the CPU ({min:.2}–{max:.2})");
         }
     }
@@ -124,8 +125,7 @@ impl Report {
     pub fn json(&self) -> serde_json::Result<String> {
         let jobs: Vec<&Job> =
             JOBS.iter().filter(|job| self.entries.iter().any(|entry| entry.job == job.name)).collect();
-        let ways: Vec<Line> =
-            jobs.iter().flat_map(|job| job.ways.iter().map(|way| self.line(job, way))).collect();
+        let ways: Vec<Line> = jobs.iter().flat_map(|job| self.lines(job)).collect();
         let ratios: Vec<Ratio> = jobs.iter().flat_map(|job| self.ratios(job)).collect();
         serde_json::to_string_pretty(&serde_json::json!({
             "seconds": self.seconds,
@@ -140,7 +140,16 @@ impl Report {
     fn of<'a>(&'a self, job: &'a Job, way: &'a Way) -> impl Iterator<Item = &'a Entry> {
         self.entries
             .iter()
-            .filter(|entry| (entry.job, entry.way, entry.side) == (job.name, way.name, way.side))
+            .filter(|entry| (entry.job, entry.way, entry.server) == (job.name, way.name, way.server))
+    }
+
+    /// Of each way that was run.
+    fn lines<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = Line> + 'a {
+        self.run(job).map(|way| self.line(job, way))
+    }
+
+    fn run<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Way> {
+        job.ways().filter(|way| self.of(job, way).next().is_some())
     }
 
     fn line(&self, job: &Job, way: &Way) -> Line {
@@ -149,32 +158,34 @@ impl Report {
         Line {
             job: job.name,
             way: way.name,
-            side: way.side,
+            server: way.server,
             requests: spread(|run| run.requests as f64).median,
             requests_per_second: spread(Run::rate),
             cpu_us_per_request: spread(Run::cpu_each),
             server_busy: spread(Run::busy),
             p50_us: spread(|run| run.p50.as_secs_f64() * 1e6),
             p99_us: spread(|run| run.p99.as_secs_f64() * 1e6),
+            resident_mib: spread(|run| run.resident as f64 / f64::from(1 << 20)),
             // A run with an error ends the bench.
             errors: 0,
         }
     }
 
-    /// Each way of callboard beside each way of plain Rust.
+    /// Each way of callboard beside each way of the others.
     fn ratios(&self, job: &Job) -> Vec<Ratio> {
-        let side = |side| job.ways.iter().filter(move |way| way.side == side);
+        let (ours, others): (Vec<&Way>, Vec<&Way>) =
+            self.run(job).partition(|way| way.server == Server::Callboard);
         let mut ratios = Vec::new();
-        for ours in side(Side::Callboard) {
-            for plain in side(Side::Baseline) {
+        for ours in ours {
+            for other in &others {
                 let of_round = |entry: &Entry| {
-                    let beside = self.of(job, plain).find(|other| other.round == entry.round)?;
+                    let beside = self.of(job, other).find(|other| other.round == entry.round)?;
                     Some(entry.run.cpu_each() / beside.run.cpu_each())
                 };
                 ratios.push(Ratio {
                     job: job.name,
                     callboard: ours.name,
-                    baseline: plain.name,
+                    beside: other.name,
                     cpu_per_request: Spread::of(self.of(job, ours).filter_map(of_round).collect()),
                 });
             }
@@ -223,26 +234,27 @@ mod tests {
             cpu: Duration::from_millis(cpu),
             p50: Duration::from_micros(400),
             p99: Duration::from_micros(900),
+            resident: 50 << 20,
         };
-        let entry = |way, side, round, cpu| Entry { job: "hello", way, side, round, run: run(cpu) };
+        let entry = |way, server, round, cpu| Entry { job: "hello", way, server, round, run: run(cpu) };
         let report = Report {
             seconds: 1,
             rounds: 3,
             connections: 32,
             processors: "somewhere".to_owned(),
             entries: vec![
-                entry("callboard", Side::Callboard, 1, 15),
-                entry("actix-web", Side::Baseline, 1, 10),
-                entry("callboard", Side::Callboard, 2, 40),
-                entry("actix-web", Side::Baseline, 2, 20),
-                entry("callboard", Side::Callboard, 3, 24),
-                entry("actix-web", Side::Baseline, 3, 20),
+                entry("callboard", Server::Callboard, 1, 15),
+                entry("actix-web", Server::Actix, 1, 10),
+                entry("callboard", Server::Callboard, 2, 40),
+                entry("actix-web", Server::Actix, 2, 20),
+                entry("callboard", Server::Callboard, 3, 24),
+                entry("actix-web", Server::Actix, 3, 20),
             ],
         };
         let wanted = "3 rounds of 1 s, 32 connections; somewhere; no errors\n\n\
-            hello                      requests/s   CPU µs/req       busy %       p50 µs       p99 µs\n  \
-            callboard                      1000        24.00            2          400          900\n  \
-            actix-web                      1000        20.00            2          400          900\n  \
+            hello                      requests/s   CPU µs/req       busy %       p50 µs       p99 µs   memory MiB\n  \
+            callboard                      1000        24.00            2          400          900           50\n  \
+            actix-web                      1000        20.00            2          400          900           50\n  \
             callboard ÷ actix-web                      1.50 × the CPU (1.20–2.00)\n";
         assert_eq!(report.table(), wanted);
         assert!(report.json().unwrap().contains("\"errors\": 0"));

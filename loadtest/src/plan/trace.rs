@@ -1,7 +1,8 @@
 //! Traces: requests that were recorded, to be asked again at the same distances.
 //!
-//! A line is `MILLISECONDS PATH [METHOD] [CLASS]`, or an object of JSON with `ms`, `path`, `method` and `class`.
-//! Empty lines and those that begin with `#` are passed over.
+//! A line is `MILLISECONDS PATH [METHOD] [CLASS]`, or an object of JSON with `ms`, `path`, `method` and `class`, and for
+//! `whatif` also with `client`, `took_ms`, `fuel`, `host_calls` and `bytes`. Empty lines and those that begin with `#`
+//! are passed over.
 //!
 //! Invariant: what is played again is in the order of its times. A line whose path and method a request of the plan
 //! has is that request, with its headers, body and checks; the others are named by their method.
@@ -39,17 +40,37 @@ pub struct Traced {
     pub class: Option<usize>,
 }
 
-#[derive(Deserialize)]
+/// A line of a trace.
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+pub struct Line {
     ms: f64,
-    path: String,
+    /// The path, with its query.
+    pub path: String,
     method: Option<String>,
-    class: Option<String>,
+    /// The class of devices.
+    pub class: Option<String>,
+    /// What tells the client from others.
+    pub client: Option<String>,
+    /// How long the call was alive, in milliseconds.
+    pub took_ms: Option<f64>,
+    /// The work of its script.
+    pub fuel: Option<u64>,
+    /// Its calls of services.
+    pub host_calls: Option<u32>,
+    /// The bytes that it moved.
+    pub bytes: Option<u64>,
+}
+
+impl Line {
+    /// When it came, since the trace began.
+    pub fn at(&self) -> Duration {
+        Duration::from_secs_f64(self.ms / 1e3)
+    }
 }
 
 /// What a line looks like.
-const LIKE: &str = "write it like `1500 /home GET tv`, or `{\"ms\": 1500, \"path\": \"/home\"}`";
+pub const LIKE: &str = "write it like `1500 /home GET tv`, or `{\"ms\": 1500, \"path\": \"/home\"}`";
 
 /// Reads the trace that a plan names. Requests and classes that the plan does not have are added.
 pub(super) fn load(
@@ -80,19 +101,11 @@ pub(super) fn load(
     Ok(trace)
 }
 
-fn read(
-    source: Source<'_>,
-    speed: f64,
-    requests: &mut Vec<Request>,
-    classes: &mut Vec<Class>,
-) -> Result<Vec<Traced>, Fault> {
-    let mut trace = Vec::new();
-    for (number, text) in source.text.lines().enumerate() {
-        let text = text.trim();
-        if text.is_empty() || text.starts_with('#') {
-            continue;
-        }
-        let fault = |problem: &dyn std::fmt::Display| source.line(number + 1, problem, LIKE);
+/// The lines of a trace, each with its number.
+pub fn lines(source: Source<'_>) -> impl Iterator<Item = Result<(usize, Line), Fault>> + '_ {
+    let lines = source.text.lines().enumerate().map(|(index, text)| (index + 1, text.trim()));
+    lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#')).map(move |(number, text)| {
+        let fault = |problem: &dyn std::fmt::Display| source.line(number, problem, LIKE);
         let line = if text.starts_with('{') {
             serde_json::from_str(text).map_err(|error| fault(&error))?
         } else {
@@ -101,6 +114,20 @@ fn read(
         if !(0.0..=6e8).contains(&line.ms) {
             return Err(fault(&"that is no time in milliseconds"));
         }
+        Ok((number, line))
+    })
+}
+
+fn read(
+    source: Source<'_>,
+    speed: f64,
+    requests: &mut Vec<Request>,
+    classes: &mut Vec<Class>,
+) -> Result<Vec<Traced>, Fault> {
+    let mut trace = Vec::new();
+    for line in lines(source) {
+        let (number, line) = line?;
+        let fault = |problem: &dyn std::fmt::Display| source.line(number, problem, LIKE);
         let path: http::uri::PathAndQuery =
             line.path.parse().map_err(|_| fault(&format_args!("`{}` is no path", line.path)))?;
         let method = line.method.as_deref().unwrap_or("GET");
@@ -113,7 +140,7 @@ fn read(
             }
         };
         trace.push(Traced {
-            at: Duration::from_secs_f64(line.ms / 1e3 / speed),
+            at: line.at().div_f64(speed),
             request: request(&method, path.as_str(), requests),
             path: path.as_str().into(),
             class,
@@ -128,7 +155,7 @@ fn words(text: &str) -> Option<Line> {
     let ms = words.next()?.parse().ok()?;
     let path = words.next()?.to_owned();
     let (method, class) = (words.next().map(str::to_owned), words.next().map(str::to_owned));
-    words.next().is_none().then_some(Line { ms, path, method, class })
+    words.next().is_none().then(|| Line { ms, path, method, class, ..Line::default() })
 }
 
 fn request(method: &Method, path: &str, requests: &mut Vec<Request>) -> usize {

@@ -154,7 +154,8 @@ async fn serve_call(
     }
     let class = caller.class.as_ref();
     let key = good_key(req, &entry, class);
-    let fallback = |params, why| fall_back(req, thread, caller, &entry, key.clone(), params, why);
+    // Apart, as what is rare must not make every call's own future large, which is moved and cleared for each.
+    let fallback = |params, why| Box::pin(fall_back(req, thread, caller, &entry, key.clone(), params, why));
     let admitted = match thread.lane.admit(&entry, class, caller.priority, &caller.client) {
         Ok(admitted) => admitted,
         Err(refusal) => {

@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// It is too large, comes too slowly, or is encoded, or all calls together hold too much.
 pub(super) async fn read(
     req: &Request,
-    mut payload: Payload,
+    payload: Payload,
     allowance: &Allowance,
     timeouts: &Timeouts,
     memory: &Hold,
@@ -30,6 +30,18 @@ pub(super) async fn read(
     if !headers.contains_key(CONTENT_LENGTH) && !headers.contains_key(TRANSFER_ENCODING) {
         return Ok(Bytes::new());
     }
+    // Apart, so that its timers do not make the future of every call larger.
+    Box::pin(read_whole(req, payload, allowance, timeouts, memory)).await
+}
+
+async fn read_whole(
+    req: &Request,
+    mut payload: Payload,
+    allowance: &Allowance,
+    timeouts: &Timeouts,
+    memory: &Hold,
+) -> Result<Bytes, Box<Problem>> {
+    let headers = req.headers();
     if headers.contains_key(CONTENT_ENCODING) {
         let detail = "a body with a Content-Encoding is not taken; send it as it is";
         return Err(Box::new(Problem::of("request.media_type", detail)));

@@ -6,10 +6,12 @@
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use actix_http::{HttpMessage, Request};
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue, X_FORWARDED_FOR};
+use actors::who::about_unix_ms;
 use quotas::priority::Priority;
 use quotas::scope::ClassName;
 
@@ -63,9 +65,11 @@ thread_local! {
     static IDS: RefCell<ulid::Generator> = const { RefCell::new(ulid::Generator::new()) };
 }
 
-/// An id that nobody else has. Those of one thread and millisecond count up, which asks for no random numbers.
+/// An id that nobody else has. Those of one thread and of one step of the coarse clock count up, which asks for no
+/// random numbers.
 fn new_id() -> Arc<str> {
-    let next = IDS.with_borrow_mut(|ids| ids.generate().ok());
+    let now = UNIX_EPOCH + Duration::from_millis(about_unix_ms());
+    let next = IDS.with_borrow_mut(|ids| ids.generate_from_datetime(now).ok());
     let mut text = [0; ulid::ULID_LEN];
     Arc::from(&*next.unwrap_or_else(ulid::Ulid::generate).array_to_str(&mut text))
 }
