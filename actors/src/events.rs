@@ -249,6 +249,14 @@ events! {
         /// Where the other one's admin door is.
         admin: &'a str
     } = "node name taken", error;
+    /// Another node of the fleet says that its admin door is where this one's is: who asks it is answered by one of the
+    /// two, and notices.
+    NodeAddressTaken {
+        /// The other one.
+        node: &'a str,
+        /// The address.
+        admin: &'a str
+    } = "node address taken", error;
     /// Another node of the fleet signs with a key that this one does not have: neither runs what the other compiled, and
     /// they do not answer each other.
     NodeKeyUnknown {

@@ -28,18 +28,18 @@ const KNOWN: Duration = Duration::from_secs(15);
 /// How many hints may be under way; more are left to the watch.
 const HINTS_MAX: usize = 64;
 
-/// How one node asks another.
+/// How one node asks another, at the admin address that this gave the store. Who answers there has to be that node: an
+/// address that leads elsewhere, as to the one who asks, is an error.
 #[async_trait]
 pub trait Peers: Send + Sync {
-    /// Tells the node at this admin address that something changed.
-    async fn hint(&self, admin: &str, changes: &[Change]) -> Result<(), String>;
-    /// Asks the node at this admin address where a script stands there.
-    async fn standing(&self, admin: &str, script: &ScriptId) -> Result<Standing, String>;
-    /// Asks the node at this admin address for a decision that it made, as it would tell it; nothing when it knows none
-    /// of this id.
-    async fn decision(&self, admin: &str, id: &str) -> Result<Option<Bytes>, String>;
-    /// Asks the node at this admin address for how many calls it is asked lately, by scope.
-    async fn demand(&self, admin: &str) -> Result<Vec<(Scope, f64)>, String>;
+    /// Tells a node that something changed.
+    async fn hint(&self, node: &NodeRow, changes: &[Change]) -> Result<(), String>;
+    /// Asks a node where a script stands there.
+    async fn standing(&self, node: &NodeRow, script: &ScriptId) -> Result<Standing, String>;
+    /// Asks a node for a decision that it made, as it would tell it; nothing when it knows none of this id.
+    async fn decision(&self, node: &NodeRow, id: &str) -> Result<Option<Bytes>, String>;
+    /// Asks a node for how many calls it is asked lately, by scope.
+    async fn demand(&self, node: &NodeRow) -> Result<Vec<(Scope, f64)>, String>;
 }
 
 /// A node that has no others.
@@ -48,16 +48,16 @@ pub struct Alone;
 
 #[async_trait]
 impl Peers for Alone {
-    async fn hint(&self, _: &str, _: &[Change]) -> Result<(), String> {
+    async fn hint(&self, _: &NodeRow, _: &[Change]) -> Result<(), String> {
         Ok(())
     }
-    async fn standing(&self, _: &str, _: &ScriptId) -> Result<Standing, String> {
+    async fn standing(&self, _: &NodeRow, _: &ScriptId) -> Result<Standing, String> {
         Err("this node asks no others".to_owned())
     }
-    async fn decision(&self, _: &str, _: &str) -> Result<Option<Bytes>, String> {
+    async fn decision(&self, _: &NodeRow, _: &str) -> Result<Option<Bytes>, String> {
         Ok(None)
     }
-    async fn demand(&self, _: &str) -> Result<Vec<(Scope, f64)>, String> {
+    async fn demand(&self, _: &NodeRow) -> Result<Vec<(Scope, f64)>, String> {
         Err("this node asks no others".to_owned())
     }
 }
@@ -80,6 +80,8 @@ pub struct Fleet {
     peers: Arc<dyn Peers>,
     hints: Arc<Semaphore>,
     has_twin: AtomicBool,
+    /// Whether another node says that it is where this one is.
+    is_doubled: AtomicBool,
     /// The names of the keys whose signatures this node takes.
     keys: Vec<String>,
     /// The nodes that sign with another one, as they were known at the last beat.
@@ -104,6 +106,7 @@ impl Fleet {
             peers,
             hints,
             has_twin: AtomicBool::new(false),
+            is_doubled: AtomicBool::new(false),
             keys,
             strangers: ArcSwap::default(),
             has_left: Mutex::new(false),
@@ -135,6 +138,12 @@ impl Fleet {
         }
         others.retain(|node| node.name != self.me.name);
         self.look_for_strangers(&others);
+        let double = others.iter().find(|node| !node.admin.is_empty() && node.admin == self.me.admin);
+        if !self.is_doubled.swap(double.is_some(), Ordering::Relaxed)
+            && let Some(double) = double
+        {
+            Event::NodeAddressTaken { node: &double.name, admin: &double.admin }.tell();
+        }
         self.others.store(Arc::new(others));
         let has_left = self.has_left.lock().await;
         if !self.me.admin.is_empty() && !*has_left {
@@ -156,6 +165,11 @@ impl Fleet {
             }
         }
         self.strangers.store(Arc::new(strangers));
+    }
+
+    /// Whether another node says that it is where this one is: the others then ask one of them in the name of both.
+    pub fn is_doubled(&self) -> bool {
+        self.is_doubled.load(Ordering::Relaxed)
     }
 
     /// The names of the nodes that sign with a key that this one does not have.
@@ -183,7 +197,7 @@ impl Fleet {
     /// Asks all others for the same; nothing when one of them could not be asked.
     pub(crate) async fn demand_of_others(&self) -> Option<Vec<(Scope, f64)>> {
         let others = self.others();
-        let asked = others.iter().map(|node| self.peers.demand(&node.admin));
+        let asked = others.iter().map(|node| self.peers.demand(node));
         let told: Result<Vec<_>, String> = join_all(asked).await.into_iter().collect();
         told.map(|told| told.into_iter().flatten().collect())
             .inspect_err(|why| tracing::debug!(why, "a node could not be asked for its traffic"))
@@ -194,7 +208,7 @@ impl Fleet {
     pub async fn decision_of_others(&self, id: &str) -> Option<Bytes> {
         let others = self.others();
         let asked = others.iter().filter(|node| !node.admin.is_empty());
-        let told = join_all(asked.map(|node| self.peers.decision(&node.admin, id))).await;
+        let told = join_all(asked.map(|node| self.peers.decision(node, id))).await;
         told.into_iter().find_map(|told| told.ok().flatten())
     }
 
@@ -202,10 +216,10 @@ impl Fleet {
     pub fn hint(&self, change: Change) {
         for node in self.others.load().iter().filter(|node| !node.admin.is_empty()) {
             let Ok(place) = Arc::clone(&self.hints).try_acquire_owned() else { return };
-            let (peers, admin, change) = (Arc::clone(&self.peers), node.admin.clone(), change.clone());
+            let (peers, node, change) = (Arc::clone(&self.peers), node.clone(), change.clone());
             tokio::spawn(async move {
-                if let Err(why) = peers.hint(&admin, &[change]).await {
-                    tracing::debug!(node = admin, why, "a hint did not arrive");
+                if let Err(why) = peers.hint(&node, &[change]).await {
+                    tracing::debug!(node = node.name, why, "a hint did not arrive");
                 }
                 drop(place);
             });
@@ -228,7 +242,7 @@ impl Fleet {
         let asked = others.map(|node| async move {
             let standing = match node.admin.as_str() {
                 "" => Err("it does not say where its admin door is".to_owned()),
-                admin => self.peers.standing(admin, script).await,
+                _ => self.peers.standing(&node, script).await,
             };
             (node, standing)
         });

@@ -72,6 +72,7 @@ pub const CODES: &[Code] = &[
     code("memory.exhausted", 500, "The script used up its memory"),
     code("method.not_allowed", 405, "The path does not answer this method"),
     code("node.draining", 503, "The node is about to stop"),
+    code("node.other", 421, "Another node answers here"),
     code("node.starting", 503, "The node is not ready yet"),
     code("node.stopping", 503, "The node is about to stop"),
     code("node.upgrading", 503, "The node hands over to another process"),

@@ -7,6 +7,9 @@
 
 pub mod job;
 
+pub use program::Program;
+pub use scale::{ScaleOptions, run as run_scale};
+
 mod cpu;
 mod deploy;
 mod load;
@@ -14,6 +17,7 @@ mod peers;
 mod program;
 mod reply;
 mod report;
+mod scale;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +29,6 @@ use cpu::Cpus;
 use job::{JOBS, Job, Server, Way};
 use load::{Load, Run};
 use peers::Peer;
-use program::Program;
 use report::{Entry, Report};
 
 /// Connections that are called over, each one request after the other.
@@ -90,7 +93,16 @@ pub fn run_peers(options: &PeersOptions) -> anyhow::Result<()> {
 
 fn begin(options: &Options, peers: &[Peer]) -> anyhow::Result<()> {
     let ours = std::env::current_exe()?;
-    let callboard = options.callboard.clone().unwrap_or_else(|| ours.with_file_name("callboard"));
+    let callboard = measured(options.callboard.as_deref(), &ours)?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(measure(options, peers, &ours, &callboard))
+}
+
+/// The program that is measured.
+fn measured(named: Option<&Path>, ours: &Path) -> anyhow::Result<PathBuf> {
+    let callboard = named.map_or_else(|| ours.with_file_name("callboard"), Path::to_path_buf);
     ensure!(
         callboard.is_file(),
         "there is no program {}; build it with: cargo build --release --workspace --bins",
@@ -99,10 +111,7 @@ fn begin(options: &Options, peers: &[Peer]) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         eprintln!("this is no release build: what it measures means nothing");
     }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(measure(options, peers, &ours, &callboard))
+    Ok(callboard)
 }
 
 async fn measure(options: &Options, peers: &[Peer], ours: &Path, callboard: &Path) -> anyhow::Result<()> {
@@ -110,7 +119,11 @@ async fn measure(options: &Options, peers: &[Peer], ours: &Path, callboard: &Pat
     let cpus = Cpus::of_this_thread();
     let upstream = cpus.beside_load(|| Program::upstream(ours))?;
     let baseline = cpus.for_server(|| Program::baseline(ours, &upstream.device))?;
-    let served = cpus.for_server(|| Program::callboard(callboard, directory.path(), &upstream.device))?;
+    let services = ["profile", "catalog", "resume"].map(|name| {
+        [format!("service.{name}.url={}", upstream.device), format!("service.{name}.timeout=10s")]
+    });
+    let settings = services.into_iter().flatten().chain(["node.workers=1".to_owned()]);
+    let served = cpus.for_server(|| Program::callboard(callboard, directory.path(), settings))?;
     deploy::deploy(&served).await.context("deploying the jobs")?;
     let mut servers = vec![(Server::Callboard, served), (Server::Actix, baseline)];
     for peer in peers {
@@ -141,7 +154,7 @@ async fn run_way(program: &Program, (job, way): (&Job, &Way), options: &Options)
     let awake = !job.calls_services;
     let exactly = !Server::PEERS.contains(&way.server);
     let is_right = |body: &str| if exactly { body == job.expected() } else { job.is_done_by(body) };
-    let load = Load::new(&program.device, way.path, CONNECTIONS, awake, (exactly, is_right)).await?;
+    let load = Load::new(&program.device, &[way.path], CONNECTIONS, awake, (exactly, is_right)).await?;
     load.run(WARM_UP, program.serving).await?;
     load.run(Duration::from_secs(options.seconds), program.serving).await
 }

@@ -16,6 +16,8 @@ mod tally;
 
 mod results;
 
+mod ceiling;
+
 mod merge;
 
 mod compare;
@@ -51,6 +53,8 @@ enum Command {
     Run(run::Options),
     /// Ask one path at one rate, without a plan
     Get(run::GetOptions),
+    /// Find how much load this machine makes before the load test itself is what is slow
+    Ceiling(ceiling::Options),
     /// Put the results of several processes together that played parts of one plan
     Merge(merge::Options),
     /// Tell whether two runs differ by more than chance
@@ -70,6 +74,8 @@ enum Command {
     ///   target/release/loadtest peers
     #[command(verbatim_doc_comment)]
     Peers(bench::PeersOptions),
+    /// Measure what a node costs as its endpoints, teams, rules and threads become more
+    Scale(bench::ScaleOptions),
     /// Play recorded arrivals against other quotas: who would have been refused, when, by which rule
     ///
     /// Exit codes: 0 nobody was, 1 somebody was, 2 a file is wrong.
@@ -88,11 +94,13 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(options) => return run::run(&options),
         Command::Get(options) => return run::get(&options),
+        Command::Ceiling(options) => return ceiling::run(&options),
         Command::Merge(options) => return merge::run(&options),
         Command::Compare(options) => return compare::run(&options),
         Command::Whatif(options) => return whatif::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Peers(options) => bench::run_peers(&options),
+        Command::Scale(options) => bench::run_scale(&options),
         Command::Simulate(options) => simulate::run(&options),
         Command::Baseline(options) => baseline::run(&options),
         Command::Upstream => upstream::run(),

@@ -79,6 +79,7 @@ pub fn merge(parts: Vec<Results>) -> anyhow::Result<Results> {
         if all.metrics.is_empty() {
             all.metrics = part.metrics;
         }
+        all.actions.extend(part.actions);
     }
     all.sum_up();
     all.thresholds = all

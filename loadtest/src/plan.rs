@@ -10,6 +10,8 @@ pub mod fault;
 
 pub mod stage;
 
+pub mod action;
+
 pub mod request;
 
 pub mod template;
@@ -26,6 +28,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use action::{Action, RawAction};
 use fault::{Fault, Source};
 use request::{Class, RawClass, RawRequest, Request};
 use stage::{RawStage, Shape};
@@ -63,6 +66,8 @@ pub struct Plan {
     pub requests: Vec<Request>,
     /// By which devices.
     pub classes: Vec<Class>,
+    /// What is done to the server meanwhile.
+    pub actions: Vec<Action>,
     /// What has to come of it.
     pub thresholds: Vec<Threshold>,
 }
@@ -96,6 +101,8 @@ struct RawPlan {
     request: Vec<Spanned<RawRequest>>,
     #[serde(default)]
     class: Vec<Spanned<RawClass>>,
+    #[serde(default)]
+    action: Vec<RawAction>,
     #[serde(default)]
     thresholds: Vec<Spanned<RawThreshold>>,
 }
@@ -143,6 +150,8 @@ impl Plan {
         if requests.iter().all(|request| request.weight == 0.0) && trace.is_empty() {
             return Err(source.whole("there is no request", "add a `[[request]]` with a `path`"));
         }
+        let last = trace.last().map_or(Duration::ZERO, |traced| traced.at);
+        let actions = action::read(&raw.action, shape.length().max(last), source)?;
         let thresholds = thresholds(raw.thresholds, &requests, &classes, source)?;
         let time = |text: &Option<Spanned<String>>, preset: Duration| {
             text.as_ref().map_or(Ok(preset), |text| {
@@ -171,6 +180,7 @@ impl Plan {
             trace,
             requests,
             classes,
+            actions,
             thresholds,
         })
     }
@@ -188,6 +198,7 @@ impl Plan {
             trace: Vec::new(),
             requests: vec![Request::get(path)],
             classes: Vec::new(),
+            actions: Vec::new(),
             thresholds: Vec::new(),
         }
     }

@@ -67,6 +67,23 @@ pub struct Results {
     pub intervals: Vec<Slot>,
     /// What the server told of itself.
     pub metrics: Vec<Sample>,
+    /// What was done to the server, in the order of time.
+    #[serde(default)]
+    pub actions: Vec<Acted>,
+}
+
+/// A program that was run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acted {
+    /// The name of the action.
+    pub name: String,
+    /// When it began, in seconds since the run did.
+    pub at: f64,
+    /// How long it took, in seconds.
+    pub took: f64,
+    /// Why it did not do what it should.
+    pub failed: Option<String>,
 }
 
 /// An interval.
@@ -126,6 +143,8 @@ pub struct About {
     pub seconds: f64,
     /// What the server told of itself.
     pub metrics: Vec<Sample>,
+    /// What was done to the server.
+    pub actions: Vec<Acted>,
 }
 
 impl Results {
@@ -159,6 +178,7 @@ impl Results {
             lags: record.lags.clone(),
             intervals: slots.collect(),
             metrics: about.metrics,
+            actions: about.actions,
         };
         results.sum_up();
         results.thresholds = plan

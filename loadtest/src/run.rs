@@ -9,7 +9,7 @@ pub mod schedule;
 
 mod alarm;
 
-mod wire;
+pub mod wire;
 
 mod generator;
 
@@ -17,7 +17,9 @@ mod metrics;
 
 mod progress;
 
-mod control;
+pub mod control;
+
+mod actions;
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -42,7 +44,7 @@ use wire::{Sender, Target};
 pub const MISSED: u8 = 1;
 /// What was handed in is wrong.
 pub const BAD_INPUT: u8 = 2;
-/// Something else went wrong, as a full disk.
+/// Something else went wrong, as a full disk or an action of the plan.
 pub const FAILED: u8 = 3;
 /// The target was not reached.
 pub const UNREACHED: u8 = 4;
@@ -91,6 +93,9 @@ struct How {
     /// Where the server tells its metrics, to be shown beside the results. A token is read from CALLBOARD_TOKEN
     #[arg(long, value_name = "URL")]
     metrics: Option<String>,
+    /// Run the programs that the plan's actions name; with shares, the first one does
+    #[arg(long)]
+    actions: bool,
     /// Print no progress
     #[arg(long)]
     quiet: bool,
@@ -117,11 +122,14 @@ pub struct Out {
 
 /// What ended a run before its results.
 #[derive(Debug, thiserror::Error)]
-enum Stop {
+pub enum Stop {
+    /// What was handed in.
     #[error(transparent)]
     Input(#[from] Fault),
+    /// Nobody is there.
     #[error("{target} was not reached: {error:#}")]
     Unreached { target: String, error: anyhow::Error },
+    /// Something else.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
 }
@@ -173,10 +181,23 @@ pub fn code(results: &Results) -> u8 {
     if !results.summary.valid {
         return INVALID;
     }
+    if results.actions.iter().any(|acted| acted.failed.is_some()) {
+        return FAILED;
+    }
     if results.thresholds.iter().all(|verdict| verdict.held) { 0 } else { MISSED }
 }
 
 fn play(plan: Plan, target: &str, how: &How) -> Result<Results, Stop> {
+    if let Some(action) = plan.actions.first()
+        && !how.actions
+    {
+        let fault = Fault {
+            place: plan.name.clone(),
+            problem: format!("the plan runs programs, `{}` first", action.run.join(" ")),
+            advice: "look at its actions, and add `--actions` if they may be run here".to_owned(),
+        };
+        return Err(fault.into());
+    }
     let files = how.out.open()?;
     let url = target.to_owned();
     let (target, metrics) = (address(target, how.http2, "--target")?, how.metrics.as_deref());
@@ -186,8 +207,15 @@ fn play(plan: Plan, target: &str, how: &How) -> Result<Results, Stop> {
     runtime
         .block_on(Sender::open(&target))
         .map_err(|error| Stop::Unreached { target: url.clone(), error })?;
-    let about =
-        control::About { url, target, metrics, quiet: how.quiet, threads: how.threads, share: how.share };
+    let about = control::About {
+        url,
+        target,
+        metrics,
+        quiet: how.quiet,
+        threads: how.threads,
+        share: how.share,
+        acts: how.share.index == 0,
+    };
     let results = runtime.block_on(control::play(Arc::new(plan), about))?;
     print!("{}", results.table());
     files.write(&results)?;
@@ -195,7 +223,10 @@ fn play(plan: Plan, target: &str, how: &How) -> Result<Results, Stop> {
 }
 
 /// Where a URL leads.
-fn address(url: &str, http2: bool, option: &str) -> Result<Target, Stop> {
+///
+/// # Errors
+/// It is none, or leads nowhere.
+pub fn address(url: &str, http2: bool, option: &str) -> Result<Target, Stop> {
     let fault = |problem: String| Fault {
         place: option.to_owned(),
         problem,

@@ -309,3 +309,76 @@ fn a_recorded_trace_is_played_again() {
     assert_eq!(results["classes"]["tv"]["asked"], 1);
     assert_eq!(results["seconds"], 0.15);
 }
+
+#[test]
+fn actions_are_run_at_their_times_and_one_that_fails_is_told() {
+    let (stub, desk) = (Stub::start(Manner::default()), Desk::new());
+    let note = desk.path("note.txt");
+    let action = |name: &str, rest: &str| format!("[[action]]\nname = \"{name}\"\n{rest}\n");
+    let write = format!("run = [\"sh\", \"-c\", \"echo $LOADTEST_ACTION >> {}\"]", note.display());
+    let plan = |more: &str| {
+        let often = action("often", &format!("at = \"500ms\"\nevery = \"500ms\"\ntimes = 3\n{write}"));
+        format!("{}{often}{more}", steady(50, 3.0))
+    };
+    let results = desk.play(&stub, &plan(""), "a.json", &["--actions"]);
+    assert_eq!(std::fs::read_to_string(&note).unwrap(), "1\n2\n3\n");
+    let acted = results["actions"].as_array().unwrap();
+    assert_eq!(acted.len(), 3);
+    for (acted, due) in acted.iter().zip([0.5, 1.0, 1.5]) {
+        let at = acted["at"].as_f64().unwrap();
+        assert!((due..due + 0.4).contains(&at) && acted["failed"].is_null(), "{acted}");
+    }
+
+    let run = |more: &str, options: &[&str]| {
+        let mut command = command();
+        command.arg("run").arg(desk.plan(&plan(more))).args(["--target", &stub.url()]).args(options);
+        command.output().unwrap()
+    };
+    let fails = action("fails", "at = \"1s\"\nrun = [\"sh\", \"-c\", \"echo the door is shut >&2; exit 7\"]");
+    let output = run(&fails, &["--actions"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(told(&output).contains("1 FAILED: exit status: 7: the door is shut"), "{}", told(&output));
+    let output = run(&action("nobody", "at = \"1s\"\nrun = [\"no-such-program\"]"), &["--actions"]);
+    assert!(told(&output).contains("`no-such-program` cannot be run"), "{}", told(&output));
+
+    // Nobody runs a stranger's programs by playing their plan.
+    let before = stub.requests.load(Ordering::Relaxed);
+    let output = run("", &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("add `--actions`"), "{}", told(&output));
+    assert_eq!(stub.requests.load(Ordering::Relaxed), before);
+}
+
+#[test]
+fn what_if_tells_who_would_have_been_refused_when_and_by_which_rule() {
+    let desk = Desk::new();
+    let (quotas, trace) = (desk.path("new.toml"), desk.path("trace.txt"));
+    // A hundred calls in a second for ten seconds, where half are let in.
+    let lines: String = (0..1_000).map(|call| format!("{} /tv/home GET tv-2015\n", call * 10)).collect();
+    std::fs::write(&trace, lines).unwrap();
+    let whatif = |text: &str, options: &[&str]| {
+        std::fs::write(&quotas, text).unwrap();
+        let mut command = command();
+        command.arg("whatif").arg("--quotas").arg(&quotas).arg("--trace").arg(&trace).args(options);
+        command.output().unwrap()
+    };
+    let output = whatif("[\"team:tv\"]\nrate = \"50/s\"\nburst = 1\n", &["--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["arrivals"], 1_000);
+    let refused = found["refused"].as_u64().unwrap();
+    assert!((495..=505).contains(&refused), "{found}");
+    assert_eq!(
+        (&found["rules"][0]["rule"], &found["rules"][0]["scope"]),
+        (&"rate.team".into(), &"team:tv".into())
+    );
+    let knee = found["knee"]["times"].as_f64().unwrap();
+    assert!((0.45..0.51).contains(&knee), "{found}");
+
+    let output = whatif("[\"team:tv\"]\nrate = \"200/s\"\n", &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(told(&output).contains("1000 let in, 0 refused"), "{}", told(&output));
+    let output = whatif("[\"team:tv\"]\nrate = \"200\"\n", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(told(&output).contains("new.toml:2:8: `rate`"), "{}", told(&output));
+}

@@ -63,9 +63,31 @@ async fn has_another_key(server: &Server, others: usize) {
         let health = server.client().ready().await.ok()?;
         assert!(health.ready, "it serves all the same");
         let check = health.checks.into_iter().find(|check| check.name == "one key" && !check.ok)?;
-        check.detail?.starts_with(&format!("{others} nodes sign")).then_some(())
+        check.detail?.starts_with(&format!("{others} of the other nodes")).then_some(())
     };
     until("it is told that the keys differ", BEATS + MARGIN, look).await;
+}
+
+/// A server whose address leads to another one, as the presets do on two hosts: it is not taken for the one that
+/// answers there.
+async fn nobody_answers_for_another(fleet: &Fleet) {
+    let Fleet { store, one, two, .. } = fleet;
+    let url = format!("node.admin_url={}", one.admin);
+    let lost = tests::fleet::member(PROGRAM, store, &"5a".repeat(32), "lost", &[&url]);
+    let fails = async |server: &Server| {
+        let checks = server.client().ready().await.ok()?.checks;
+        checks.iter().any(|check| check.name == "own address" && !check.ok).then_some(())
+    };
+    for server in [one, &lost] {
+        until("it is told that two are at one address", BEATS + MARGIN, async || fails(server).await).await;
+    }
+    assert_eq!(fails(two).await, None, "who has an address of its own is not blamed");
+    for server in [one, two] {
+        let answer = server.client().convergence("tv", "home", "main").await.unwrap();
+        let node = answer.nodes.iter().find(|node| node.node == "lost").unwrap();
+        let why = node.why.clone().unwrap_or_default();
+        assert!(!answer.converged && why.contains("another node answers"), "{node:?}");
+    }
 }
 
 /// Waits until a call of `/tv/home` is answered so; how long that took.
@@ -106,6 +128,7 @@ async fn what_is_done_on_one_node_holds_on_the_other_and_a_store_that_is_away_ta
     has_another_key(&fleet.one, 1).await;
     has_another_key(&stranger, 2).await;
     drop(stranger);
+    nobody_answers_for_another(&fleet).await;
     let served = "from two";
     let tokens = [made_on(&fleet.one).await, made_on(&fleet.one).await];
     let [kept, revoked] = &tokens;

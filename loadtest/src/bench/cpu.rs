@@ -20,14 +20,16 @@ pub struct Cpus(Option<Pair>);
 struct Pair {
     server: usize,
     load: usize,
+    /// All that there were before any was chosen.
+    all: CpuSet,
 }
 
 impl Cpus {
     /// The first two that this thread may use.
     pub fn of_this_thread() -> Self {
         let Ok(allowed) = sched_getaffinity(None) else { return Self(None) };
-        let mut allowed = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
-        Self(allowed.next().zip(allowed.next()).map(|(server, load)| Pair { server, load }))
+        let mut each = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
+        Self(each.next().zip(each.next()).map(|(server, load)| Pair { server, load, all: allowed }))
     }
 
     /// Starts a process on the server's processor: it inherits ours.
@@ -45,10 +47,20 @@ impl Cpus {
         self.on(self.0.map(|pair| pair.load), || ());
     }
 
+    /// Lets this thread go where it may, and what it starts.
+    pub fn release(self) {
+        if let Some(pair) = self.0 {
+            // Without it the numbers are noisier and still right.
+            let _ = sched_setaffinity(None, &pair.all);
+        }
+    }
+
     /// What a person reads about it.
     pub fn text(self) -> String {
         match self.0 {
-            Some(Pair { server, load }) => format!("server on CPU {server}, load and services on CPU {load}"),
+            Some(Pair { server, load, .. }) => {
+                format!("server on CPU {server}, load and services on CPU {load}")
+            }
             None => "not pinned to processors".to_owned(),
         }
     }

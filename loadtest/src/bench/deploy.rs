@@ -1,4 +1,4 @@
-//! Deploys the script with the jobs, as any tool would: an archive through the admin plane.
+//! Deploys scripts, as any tool would: archives through the admin plane.
 
 use api::Client;
 use api::client::Upload;
@@ -10,21 +10,32 @@ const FILES: [(&str, &str); 2] = [
     ("main.rn", include_str!("../script/main.rn")),
 ];
 
+/// A client with all rights.
+///
+/// # Errors
+/// The server's address is none.
+pub fn client(server: &Program) -> anyhow::Result<Client> {
+    Client::new(server.admin.parse()?)
+        .with_token(TOKEN)
+        .ok_or_else(|| anyhow::anyhow!("the token has characters that no token has"))
+}
+
 /// Deploys the jobs; they serve when this is done.
 ///
 /// # Errors
 /// What the server answered.
 pub async fn deploy(server: &Program) -> anyhow::Result<()> {
-    let client = Client::new(server.admin.parse()?)
-        .with_token(TOKEN)
-        .ok_or_else(|| anyhow::anyhow!("the token has characters that no token has"))?;
-    client.upload("bench", "jobs", archive()?.into(), &Upload::default()).await?;
+    client(server)?.upload("bench", "jobs", archive(&FILES)?.into(), &Upload::default()).await?;
     Ok(())
 }
 
-fn archive() -> std::io::Result<Vec<u8>> {
+/// An archive of files.
+///
+/// # Errors
+/// A path is none.
+pub fn archive(files: &[(&str, &str)]) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
-    for (path, text) in FILES {
+    for (path, text) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         header.set_mode(0o644);

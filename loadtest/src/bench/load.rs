@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Load {
     address: SocketAddr,
-    request: String,
+    /// In turn, each connection beginning with another one.
+    requests: Vec<String>,
     expected: String,
     /// Whether answers have to be the same to the byte, and not in length alone.
     exactly: bool,
@@ -79,26 +80,29 @@ impl fmt::Display for Run {
 }
 
 impl Load {
-    /// A load on a path of a server, `http://127.0.0.1:1234`, that expects what is answered to the first call, exactly or
-    /// in length.
+    /// A load on paths of a server, `http://127.0.0.1:1234`, that expects what is answered to the first call, exactly or in
+    /// length.
     ///
     /// # Errors
     /// That is no address, or `is_right` says that the answer is none.
     pub async fn new(
         server: &str,
-        path: &str,
+        paths: &[&str],
         connections: usize,
         awake: bool,
         (exactly, is_right): (bool, impl FnOnce(&str) -> bool),
     ) -> anyhow::Result<Self> {
         let authority = server.strip_prefix("http://").unwrap_or(server);
         let address = authority.parse().with_context(|| format!("{server} is no address"))?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\n\r\n");
+        let request = |path: &&str| format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\n\r\n");
+        let requests: Vec<String> = paths.iter().map(request).collect();
+        ensure!(!requests.is_empty(), "there is nothing to call");
         let expected = String::new();
-        let mut load = Self { address, request, expected, exactly, connections, awake };
+        let mut load = Self { address, requests, expected, exactly, connections, awake };
         let (mut stream, mut read) = (load.connect().await?, Vec::new());
-        let found =
-            tokio::time::timeout(PATIENCE, load.ask(&mut stream, &mut read)).await.context("no answer")??;
+        let found = tokio::time::timeout(PATIENCE, load.ask(0, &mut stream, &mut read))
+            .await
+            .context("no answer")??;
         load.expected = String::from_utf8_lossy(&read[found.body..found.end]).into_owned();
         ensure!(
             found.status == 200 && is_right(&load.expected),
@@ -107,6 +111,22 @@ impl Load {
             load.expected
         );
         Ok(load)
+    }
+
+    /// Calls each path once, one after the other, and answers how long each took.
+    ///
+    /// # Errors
+    /// A call was not answered as expected.
+    pub async fn once(&self) -> anyhow::Result<Histogram<u64>> {
+        let (mut stream, mut read, mut took) = (self.connect().await?, Vec::new(), histogram()?);
+        for next in 0..self.requests.len() {
+            let began = Instant::now();
+            tokio::time::timeout(PATIENCE, self.call(next, &mut stream, &mut read))
+                .await
+                .context("no answer")??;
+            took.saturating_record(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+        Ok(took)
     }
 
     /// Calls for so long, and then until the last call was answered.
@@ -120,7 +140,8 @@ impl Load {
         }
         let before = cpu::used(serving)?;
         let began = Instant::now();
-        let calls = try_join_all(streams.iter_mut().map(|stream| self.connection(stream, began + time)));
+        let calls = (0..).zip(&mut streams);
+        let calls = try_join_all(calls.map(|(nth, stream)| self.connection(nth, stream, began + time)));
         let parts = tokio::select! {
             biased;
             parts = calls => parts?,
@@ -144,21 +165,30 @@ impl Load {
         Ok(stream)
     }
 
-    async fn connection(&self, stream: &mut TcpStream, until: Instant) -> anyhow::Result<Histogram<u64>> {
+    async fn connection(
+        &self,
+        nth: usize,
+        stream: &mut TcpStream,
+        until: Instant,
+    ) -> anyhow::Result<Histogram<u64>> {
         let mut took = histogram()?;
+        let mut next = nth * self.requests.len() / self.connections;
         let mut read = Vec::with_capacity(16 * 1024);
         loop {
             let began = Instant::now();
             if began >= until {
                 return Ok(took);
             }
-            tokio::time::timeout(PATIENCE, self.call(stream, &mut read)).await.context("no answer")??;
+            tokio::time::timeout(PATIENCE, self.call(next, stream, &mut read))
+                .await
+                .context("no answer")??;
             took.saturating_record(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            next = (next + 1) % self.requests.len();
         }
     }
 
-    async fn call(&self, stream: &mut TcpStream, read: &mut Vec<u8>) -> anyhow::Result<()> {
-        let found = self.ask(stream, read).await?;
+    async fn call(&self, next: usize, stream: &mut TcpStream, read: &mut Vec<u8>) -> anyhow::Result<()> {
+        let found = self.ask(next, stream, read).await?;
         let body = &read[found.body..found.end];
         let expected = self.expected.as_bytes();
         let is_right = if self.exactly { body == expected } else { body.len() == expected.len() };
@@ -168,9 +198,9 @@ impl Load {
         Ok(())
     }
 
-    async fn ask(&self, stream: &mut TcpStream, read: &mut Vec<u8>) -> anyhow::Result<Reply> {
+    async fn ask(&self, next: usize, stream: &mut TcpStream, read: &mut Vec<u8>) -> anyhow::Result<Reply> {
         read.clear();
-        stream.write_all(self.request.as_bytes()).await?;
+        stream.write_all(self.requests[next].as_bytes()).await?;
         loop {
             ensure!(stream.read_buf(read).await? > 0, "the server closed the connection");
             if let Some(found) = reply::find(read).map_err(anyhow::Error::msg)? {

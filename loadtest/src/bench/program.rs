@@ -21,8 +21,7 @@ const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(5);
 
 /// What is not to refuse a load that means to be the most that there can be. All rules are asked all the same.
-const RAISED: [&str; 11] = [
-    "node.workers=1",
+pub const RAISED: [&str; 10] = [
     "limits.client.rate=1000000/s",
     "limits.client.burst=1000000",
     "limits.team.rate=1000000/s",
@@ -66,20 +65,21 @@ impl Program {
             .context("starting the baseline")
     }
 
-    /// Starts the measured server. It logs into its directory.
+    /// Starts the measured server with these settings beside [`RAISED`]. It keeps its data and its log in a directory.
     ///
     /// # Errors
     /// It did not start.
-    pub fn callboard(program: &Path, directory: &Path, upstream: &str) -> anyhow::Result<Self> {
+    pub fn callboard(
+        program: &Path,
+        directory: &Path,
+        settings: impl IntoIterator<Item = String>,
+    ) -> anyhow::Result<Self> {
         let log = directory.join("log");
         let mut command = Command::new(program);
         command
             .args(["serve", "--device", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"])
             .arg(directory.join("data"));
-        let services = ["profile", "catalog", "resume"]
-            .map(|name| [format!("service.{name}.url={upstream}"), format!("service.{name}.timeout=10s")]);
-        for setting in RAISED.iter().map(|raised| (*raised).to_owned()).chain(services.into_iter().flatten())
-        {
+        for setting in RAISED.map(str::to_owned).into_iter().chain(settings) {
             command.arg("--set").arg(setting);
         }
         // What is set for other servers of this machine is not meant for this one.

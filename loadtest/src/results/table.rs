@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::verdict::milliseconds;
-use super::{LATE_MAX, Results};
+use super::{Acted, LATE_MAX, Results};
 use crate::tally::Tally;
 
 impl Results {
@@ -31,6 +31,9 @@ impl Results {
         self.lines(&total, &mut out);
         counts(&mut out, "status", &total.statuses, total.asked);
         counts(&mut out, "refused", &total.refused, total.asked);
+        if total.refused.contains_key("rate.exceeded") {
+            out.push_str("        a load test is one client to the server: `rate.client` is 20/s there, unless it was raised\n");
+        }
         counts(&mut out, "no answer", &total.transport, total.asked);
         counts(&mut out, "check failed", &total.checks, total.asked);
         let lag = |quantile| milliseconds(self.lags.quantile(quantile).unwrap_or(0.0));
@@ -53,6 +56,7 @@ impl Results {
             let word = if verdict.held { "held  " } else { "MISSED" };
             let _ = writeln!(out, "{word}  {}{of}: {}", verdict.that, verdict.found);
         }
+        self.acted(&mut out);
         if let Some(why) = &self.ended_early {
             let _ = writeln!(out, "\nended early: {why}");
         }
@@ -70,6 +74,35 @@ impl Results {
             );
         }
         out
+    }
+
+    /// What was done to the server, by name.
+    fn acted(&self, out: &mut String) {
+        let mut names: Vec<&str> = Vec::new();
+        for acted in &self.actions {
+            if !names.contains(&acted.name.as_str()) {
+                names.push(&acted.name);
+            }
+        }
+        for (number, name) in names.into_iter().enumerate() {
+            let lead = if number == 0 { "\n" } else { "" };
+            let mine: Vec<&Acted> = self.actions.iter().filter(|acted| acted.name == name).collect();
+            let longest = mine.iter().map(|acted| acted.took).fold(0.0, f64::max);
+            let (first, last) = (mine[0].at, mine[mine.len() - 1].at);
+            let when = if mine.len() == 1 {
+                format!("at {first:.1} s")
+            } else {
+                format!("{} times from {first:.1} s to {last:.1} s", mine.len())
+            };
+            let _ = write!(out, "{lead}action {name}: {when}, took {} at most", milliseconds(longest * 1e3));
+            let mut failed = mine.iter().filter_map(|acted| acted.failed.as_deref());
+            match failed.next() {
+                None => out.push('\n'),
+                Some(first) => {
+                    let _ = writeln!(out, "; {} FAILED: {first}", failed.count() + 1);
+                }
+            }
+        }
     }
 
     fn lines(&self, total: &Tally, out: &mut String) {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 
+use super::actions::Actions;
 use super::generator::{self, Work};
 use super::metrics;
 use super::progress::Progress;
@@ -41,6 +42,8 @@ pub struct About {
     pub threads: u64,
     /// Which part of the plan.
     pub share: Share,
+    /// Whether the plan's actions are run by this process.
+    pub acts: bool,
 }
 
 /// Plays a plan to its end.
@@ -69,6 +72,8 @@ pub async fn play(plan: Arc<Plan>, about: About) -> anyhow::Result<Results> {
         let spawned = std::thread::Builder::new().name(name).spawn(move || generator::generate(work));
         threads.push(spawned.context("starting a thread")?);
     }
+    let actions = if about.acts { plan.actions.as_slice() } else { &[] };
+    let actions = Actions::start(actions, began, began + plan.length())?;
     let progress = Progress::new(about.quiet, plan.length(), plan.interval);
     let samples = RefCell::new(Vec::new());
     let done = || threads.iter().all(JoinHandle::is_finished);
@@ -81,6 +86,7 @@ pub async fn play(plan: Arc<Plan>, about: About) -> anyhow::Result<Results> {
         },
     };
     progress.end();
+    let actions = actions.end();
     for thread in threads {
         thread.join().map_err(|_| anyhow!("a thread that sends failed"))??;
     }
@@ -96,6 +102,7 @@ pub async fn play(plan: Arc<Plan>, about: About) -> anyhow::Result<Results> {
         ended_early: ended_early.map(|(why, _)| why),
         seconds,
         metrics: samples.into_inner(),
+        actions,
     };
     Ok(Results::new(&plan, &together(&plan, &records), about))
 }

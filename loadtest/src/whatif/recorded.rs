@@ -60,7 +60,8 @@ pub fn read(source: Source<'_>, quotas: &Quotas) -> Result<Vec<Arrival>, Fault> 
                 Some(Rc::clone(classes.entry(name).or_insert_with(|| Rc::new(class))))
             }
         };
-        let client = line.client.unwrap_or_default();
+        // Of whom nothing is known, nobody knows that they are the same.
+        let client = line.client.unwrap_or_else(|| format!("line {number}"));
         let client: &Rc<str> = clients.entry(client.clone()).or_insert_with(|| client.into());
         let usual = quotas.usual;
         let took = match line.took_ms {
@@ -104,7 +105,7 @@ mod tests {
         assert_eq!((first.at, &*first.client), (Duration::from_millis(10), "a"));
         let used = Use { took: Duration::from_micros(1_500), fuel: Fuel::new(7), ..Use::default() };
         assert_eq!(first.used, used);
-        assert_eq!((second.used, &*second.client), (Use::default(), ""));
+        assert_eq!((second.used, &*second.client), (Use::default(), "line 1"));
         assert_eq!(second.class.as_ref().unwrap().as_str(), "tv");
         assert_eq!(first.endpoint.to_string(), "tv/home/main");
     }

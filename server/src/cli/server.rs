@@ -150,7 +150,7 @@ pub(super) async fn store(arguments: &StoreArguments, out: &Out) -> Result<Exit,
             out.note(format!("migrating {cql}"));
             Scylla::migrate(cql).await.map_err(Failure::failed)?;
             if cql.replication.contains("'replication_factor': 1}") {
-                out.note("a keyspace that this made keeps one copy of everything: for a fleet give `store.replication` before, three copies for example, or alter the keyspace");
+                out.note("without `store.replication` a new keyspace keeps one copy of everything: for a fleet give three, or alter the keyspace if this made it now");
             }
             cql.to_string()
         }

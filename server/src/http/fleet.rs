@@ -24,6 +24,8 @@ pub use self::token::FleetTokens;
 use super::manage::{AdminDoor, decision_of};
 use super::problem::ProblemError;
 
+/// The header that names who is asked: an address may lead to another node than it should.
+const NODE: &str = "callboard-node";
 /// The largest hint, in bytes.
 pub(super) const HINT_MAX: usize = 64 * 1024;
 
@@ -77,8 +79,16 @@ impl FromRequest for Peer {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let door = request.app_data::<web::Data<AdminDoor>>();
         let is_peer = door.is_some_and(|door| door.fleet.admits(request.headers()));
-        let refused = || ProblemError::of("auth.invalid", "only nodes of this fleet are answered here");
-        std::future::ready(is_peer.then_some(Self).ok_or_else(refused))
+        let asked = request.headers().get(NODE);
+        let is_meant = door.is_none_or(|door| {
+            let me = door.node.shared().fleet.me();
+            asked.is_none_or(|asked| asked.as_bytes() == me.name.as_bytes())
+        });
+        std::future::ready(match (is_peer, is_meant) {
+            (false, _) => Err(ProblemError::of("auth.invalid", "only nodes of this fleet are answered here")),
+            (true, false) => Err(ProblemError::of("node.other", "this is not the node that is asked")),
+            (true, true) => Ok(Self),
+        })
     }
 }
 

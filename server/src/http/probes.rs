@@ -66,9 +66,15 @@ pub async fn ready(door: web::Data<AdminDoor>, request: HttpRequest) -> Result<H
         // Their names are in the log, for who may read it.
         let detail = match shared.fleet.strangers().len() {
             0 => String::new(),
-            strangers => format!("{strangers} nodes sign with another one: give all nodes the same"),
+            strangers => format!("{strangers} of the other nodes have another one: give all the same"),
         };
         checks.push(check("one key", detail.is_empty(), &detail));
+        let detail = if shared.fleet.is_doubled() {
+            "another node says that it is where this one is: give each a `node.admin_url` that leads to it"
+        } else {
+            ""
+        };
+        checks.push(check("own address", detail.is_empty(), detail));
         let store = store(&door).await;
         checks.push(check("store", store.is_ok(), store.as_ref().err().map_or("", String::as_str)));
     }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use ::scylla::client::session::Session;
+use ::scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use ::scylla::statement::unprepared::Statement;
 
 use super::config::CqlConfig;
@@ -86,11 +87,12 @@ pub(super) async fn migrate(config: &CqlConfig) -> Result<(), StoreError> {
         let replication = &config.replication;
         run(
             &session,
+            config,
             format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}{tablets}"),
         )
         .await?;
         let table = "schema_version (id text PRIMARY KEY, version int)";
-        run(&session, format!("CREATE TABLE IF NOT EXISTS {keyspace}.{table}")).await?;
+        run(&session, config, format!("CREATE TABLE IF NOT EXISTS {keyspace}.{table}")).await?;
     }
     refuse_old_tablets(&session, config).await?;
     if found > WANTED {
@@ -100,7 +102,7 @@ pub(super) async fn migrate(config: &CqlConfig) -> Result<(), StoreError> {
     set(&session, config, "oldest", OLDEST).await?;
     for step in STEPS.iter().skip(found as usize) {
         for statement in *step {
-            run(&session, statement.replacen("KS.", &format!("{keyspace}."), 1)).await?;
+            run(&session, config, statement.replacen("KS.", &format!("{keyspace}."), 1)).await?;
         }
         found += 1;
         set(&session, config, "schema", found).await?;
@@ -110,8 +112,12 @@ pub(super) async fn migrate(config: &CqlConfig) -> Result<(), StoreError> {
 
 async fn set(session: &Session, config: &CqlConfig, id: &str, version: u32) -> Result<(), StoreError> {
     let keyspace = &config.keyspace;
-    run(session, format!("INSERT INTO {keyspace}.schema_version (id, version) VALUES ('{id}', {version})"))
-        .await
+    run(
+        session,
+        config,
+        format!("INSERT INTO {keyspace}.schema_version (id, version) VALUES ('{id}', {version})"),
+    )
+    .await
 }
 
 /// Refuses a keyspace that this program cannot use as it is. A newer one is taken if whoever made it says that
@@ -180,7 +186,7 @@ async fn version(session: &Session, config: &CqlConfig, id: &str) -> Result<u32,
     let mut version =
         Statement::new(format!("SELECT version FROM {keyspace}.schema_version WHERE id = '{id}'"));
     version.set_consistency(config.plain());
-    let version = session.query_unpaged(version, ()).await.map_err(StoreError::unavailable)?;
+    let version = session.query_unpaged(version, ()).await.map_err(|error| failed(config, &error))?;
     let found = Found::of(version)?;
     Ok(found
         .first()
@@ -189,11 +195,30 @@ async fn version(session: &Session, config: &CqlConfig, id: &str) -> Result<u32,
         .unwrap_or(0))
 }
 
-async fn run(session: &Session, statement: String) -> Result<(), StoreError> {
+async fn run(session: &Session, config: &CqlConfig, statement: String) -> Result<(), StoreError> {
     let mut statement = Statement::new(statement);
     statement.set_request_timeout(Some(STEP_TIMEOUT));
-    session.query_unpaged(statement, ()).await.map_err(StoreError::unavailable)?;
+    session.query_unpaged(statement, ()).await.map_err(|error| failed(config, &error))?;
     Ok(())
+}
+
+/// A keyspace with more copies than the cluster has nodes answers nothing, and the database says that nodes are down,
+/// which sends an operator to look for them.
+fn failed(config: &CqlConfig, error: &ExecutionError) -> StoreError {
+    match error {
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+            DbError::Unavailable { required, alive, .. },
+            _,
+        )) => {
+            let keyspace = &config.keyspace;
+            StoreError::invalid(format_args!(
+                "keyspace `{keyspace}` needs {required} of its copies for this, and {alive} can be reached: start the \
+                 nodes that are missing, or, if there never were as many, let it keep fewer with ALTER KEYSPACE \
+                 {keyspace} WITH replication = …"
+            ))
+        }
+        error => StoreError::unavailable(error),
+    }
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use actors::fleet::{Peers, Standing};
-use actors::storage::Change;
+use actors::storage::{Change, NodeRow};
 use api::Client;
-use api::client::Ask;
+use api::client::{Ask, Raw};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method, StatusCode};
 use moka::sync::Cache;
 use quotas::scope::{Scope, ScriptId};
 
-use super::{DemandShape, FleetTokens, Hint, StandingShape};
+use super::{DemandShape, FleetTokens, Hint, NODE, StandingShape};
 
 /// How long another node may take for one answer.
 const WAIT: Duration = Duration::from_secs(2);
@@ -32,7 +32,22 @@ impl HttpPeers {
         Self { clients: Cache::new(NODES_MAX), token }
     }
 
-    /// The client of a node. Its connections are kept.
+    /// Asks a node, by its name.
+    async fn ask(&self, node: &NodeRow, mut ask: Ask) -> Result<Raw, String> {
+        let name = HeaderValue::from_str(&node.name).map_err(|error| error.to_string())?;
+        ask.headers.insert(NODE, name);
+        let answer = self.client(&node.admin)?.raw(ask).await.map_err(|error| error.to_string())?;
+        match answer.status {
+            StatusCode::UNAUTHORIZED => Err("it refuses this node, which has another signing key".to_owned()),
+            StatusCode::MISDIRECTED_REQUEST => Err(format!(
+                "at {} another node answers: each node's `node.admin_url` has to lead to itself from the others",
+                node.admin
+            )),
+            _ => Ok(answer),
+        }
+    }
+
+    /// The client of a node's address. Its connections are kept.
     fn client(&self, admin: &str) -> Result<Client, String> {
         if let Some(client) = self.clients.get(admin) {
             return Ok(client);
@@ -46,43 +61,33 @@ impl HttpPeers {
 
 #[async_trait]
 impl Peers for HttpPeers {
-    async fn hint(&self, admin: &str, changes: &[Change]) -> Result<(), String> {
+    async fn hint(&self, node: &NodeRow, changes: &[Change]) -> Result<(), String> {
         let body = serde_json::to_vec(&Hint::of(changes)).map_err(|error| error.to_string())?;
         let mut ask = Ask::new(Method::POST, "/fleet/changes");
         ask.body = body.into();
-        said(self.client(admin)?.raw(ask).await).map(drop)
+        said(self.ask(node, ask).await?).map(drop)
     }
 
-    async fn standing(&self, admin: &str, script: &ScriptId) -> Result<Standing, String> {
+    async fn standing(&self, node: &NodeRow, script: &ScriptId) -> Result<Standing, String> {
         // The names of teams and scripts need no encoding.
         let ask = Ask::new(Method::GET, format!("/fleet/standing/{}/{}", script.team, script.script));
-        let body = said(self.client(admin)?.raw(ask).await)?;
+        let body = said(self.ask(node, ask).await?)?;
         let standing: StandingShape = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
         Ok(standing.into())
     }
 
-    async fn decision(&self, admin: &str, id: &str) -> Result<Option<Bytes>, String> {
-        let answer = self.client(admin)?.raw(Ask::new(Method::GET, format!("/fleet/decisions/{id}"))).await;
-        match answer {
-            Ok(answer) if answer.status == http::StatusCode::NOT_FOUND => Ok(None),
-            answer => said(answer).map(Some),
-        }
+    async fn decision(&self, node: &NodeRow, id: &str) -> Result<Option<Bytes>, String> {
+        let answer = self.ask(node, Ask::new(Method::GET, format!("/fleet/decisions/{id}"))).await?;
+        if answer.status == StatusCode::NOT_FOUND { Ok(None) } else { said(answer).map(Some) }
     }
 
-    async fn demand(&self, admin: &str) -> Result<Vec<(Scope, f64)>, String> {
-        let body = said(self.client(admin)?.raw(Ask::new(Method::GET, "/fleet/demand")).await)?;
+    async fn demand(&self, node: &NodeRow) -> Result<Vec<(Scope, f64)>, String> {
+        let body = said(self.ask(node, Ask::new(Method::GET, "/fleet/demand")).await?)?;
         let told: DemandShape = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
         Ok(told.scopes())
     }
 }
 
-fn said(answer: Result<api::client::Raw, api::ClientError>) -> Result<Bytes, String> {
-    match answer {
-        Ok(answer) if answer.status.is_success() => Ok(answer.body),
-        Ok(answer) if answer.status == http::StatusCode::UNAUTHORIZED => {
-            Err("it does not know this node: it has another signing key".to_owned())
-        }
-        Ok(answer) => Err(format!("it answers {}", answer.status)),
-        Err(error) => Err(error.to_string()),
-    }
+fn said(answer: Raw) -> Result<Bytes, String> {
+    if answer.status.is_success() { Ok(answer.body) } else { Err(format!("it answers {}", answer.status)) }
 }

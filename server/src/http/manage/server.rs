@@ -130,7 +130,7 @@ pub(super) async fn decision(
 ) -> Answered {
     Query::read(&request, &[])?;
     let unknown = || {
-        let detail = "only the latest are kept, and only where the call was answered; all nodes were asked that are there";
+        let detail = "only the latest are kept, and none of unknown paths, which no rule refuses; this node was asked and all that it could reach";
         ProblemError::of("decision.unknown", detail)
     };
     // The ids of decisions and requests, and what may stand in the path of a question to another node.

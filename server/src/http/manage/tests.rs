@@ -453,7 +453,7 @@ fn the_probes_say_how_the_node_is() {
         assert!(health.ready);
         assert!(names.iter().all(|(_, ok)| *ok), "{names:?}");
         let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["loaded", "open", "converged", "in step", "one key", "store"]);
+        assert_eq!(names, ["loaded", "open", "converged", "in step", "one key", "own address", "store"]);
         let metrics = kit.admin().metrics().await.unwrap();
         assert!(metrics.contains("callboard_store_up 1\n") && metrics.ends_with("# EOF\n"), "{metrics}");
         assert_eq!(nobody.contract().await.unwrap()["openapi"], "3.1.0");
