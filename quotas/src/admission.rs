@@ -244,7 +244,10 @@ impl<'a> Ask<'a> {
     fn kept(&self, shedding: &Shedding, now: Moment) -> Result<(), Box<Refusal>> {
         let priority = if self.over_share { self.priority.less() } else { self.priority };
         let score = Score::of(priority, self.node.cohort(self.client, now));
-        if score.get() <= shedding.cutoff { Ok(()) } else { Err(Box::new(shedding.refusal(score))) }
+        if score.get() <= shedding.cutoff {
+            return Ok(());
+        }
+        Err(Box::new(shedding.refusal(self.priority, score, self.over_share)))
     }
 
     fn rates(&self, class: Option<&'a ClassGuard>) -> Rates<'a> {

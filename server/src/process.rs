@@ -4,6 +4,7 @@ pub mod child;
 pub mod doors;
 pub mod hand_on;
 pub mod last_words;
+mod panics;
 pub mod talk;
 pub mod warden;
 pub mod warm;

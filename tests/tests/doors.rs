@@ -312,3 +312,68 @@ async fn keys_that_collide_under_a_hash_without_a_key_cost_what_others_cost() {
     println!("ordinary keys {ordinary:?}, colliding keys {evil:?}");
     assert!(evil <= 3 * ordinary, "{evil:?} against {ordinary:?}");
 }
+
+#[tokio::test]
+async fn empty_lines_before_a_head_are_nothing_and_who_sends_nothing_else_is_let_go_of() {
+    let server = start(&[]);
+    server.deploy("good/hello", "pub fn main(request) { `Hello` }").await.expect("it is deployed");
+    server
+        .deploy("good/size", "pub fn main(request) { `${request.text()?.len()}` }")
+        .await
+        .expect("it is deployed");
+    let address = address_of(&server.device);
+    let get = "GET /good/hello HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    let mut wire = Wire::connect(address).await;
+    for said in [format!("\r\n\n\r\n{get}\r\n\r\n{get}"), "\r\n".to_owned(), "\n".to_owned(), get.to_owned()]
+    {
+        wire.send(said.as_bytes()).await.expect("it is taken");
+    }
+    for _ in 0..3 {
+        assert_eq!(wire.one_answer().await.map(|answer| answer.body).as_deref(), Some("Hello"));
+    }
+
+    // actix would look through all of them again for each that comes.
+    let mut wire = Wire::connect(address).await;
+    // The server may be through before all was said.
+    let _ = wire.send("\r\n".repeat(60_000).as_bytes()).await;
+    assert_eq!(
+        wire.until_closed(MARGIN).await.as_deref(),
+        Some(&b""[..]),
+        "long before it is idle for too long"
+    );
+
+    // In a body they are bytes like others.
+    let lines = "\r\n".repeat(200_000);
+    let head =
+        "POST /good/size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    let chunked = format!("{head}{:x}\r\n{lines}\r\n0\r\n\r\n", lines.len());
+    let heard =
+        Wire::connect(address).await.say_and_hear(chunked.as_bytes(), MARGIN).await.expect("an answer");
+    let answer = answers(&heard).expect("an answer").remove(0);
+    assert_eq!((answer.status, answer.body.as_str()), (200, "400000"));
+}
+
+#[tokio::test]
+async fn nothing_is_upgraded_and_the_end_of_the_connection_is_announced() {
+    let server = start(&[]);
+    server.deploy("good/hello", "pub fn main(request) { `Hello` }").await.expect("it is deployed");
+    let address = address_of(&server.device);
+    let ask = async |method: &str, rest: &str| {
+        let said = format!("{method} /good/hello HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{rest}");
+        let mut wire = Wire::connect(address).await;
+        wire.send(said.as_bytes()).await.expect("it is taken");
+        let heard = wire.until_closed(MARGIN).await.expect("the connection ends");
+        (answers(&heard).expect("one answer"), String::from_utf8_lossy(&heard).to_lowercase())
+    };
+    for (method, rest, status) in [
+        ("GET", "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", 200),
+        ("GET", "Upgrade: websocket\r\n\r\nGET /good/hello HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        ("POST", "Upgrade: websocket\r\nContent-Length: 3\r\n\r\nabc", 400),
+    ] {
+        let (answers, heard) = ask(method, rest).await;
+        let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        assert_eq!(statuses, [status], "{heard}");
+        assert!(heard.contains("\r\nconnection: close\r\n"), "{heard}");
+    }
+}

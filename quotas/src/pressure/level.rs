@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::cutoff::{CutOff, UserFloor};
 use super::surge;
 use super::{Pressure, Signal, Signals};
-use crate::priority::Score;
+use crate::priority::{Priority, Score};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::scope::Scope;
 
@@ -133,17 +133,22 @@ fn cutoff(word: u64) -> u8 {
 }
 
 impl Shedding {
-    /// The refusal of a call with a score above the cut-off.
-    pub fn refusal(&self, score: Score) -> Refusal {
+    /// The refusal of a call of this priority with a score above the cut-off; the score is of a class less where the team
+    /// is over its share.
+    pub fn refusal(&self, priority: Priority, score: Score, over_share: bool) -> Refusal {
         let mut refusal = Refusal::new(RefusalCode::PressureShed, "node.pressure", Scope::All);
         let Self { cutoff, signal, pressure_permille, since } = self;
         refusal.since = Some(*since);
         refusal.retry_after = Some(RETRY_AFTER);
         refusal.reason = Some(
             format!(
-                "the node is pressed by its {signal} ({pressure_permille} of 1000): calls of {} with a score of \
-                 {score} are given up, those up to {cutoff} are kept",
-                score.priority(),
+                "the node is pressed by its {signal} ({pressure_permille} of 1000): calls of {priority} with a score of \
+                 {score} are given up, those up to {cutoff} are kept{}",
+                if over_share {
+                    "; this team used more of the thread than its part, so its calls go one class sooner than others'"
+                } else {
+                    ""
+                }
             )
             .into(),
         );
@@ -178,7 +183,7 @@ mod tests {
         // 0.94 asks for 100·(1 − 0.9³) = 27, and the background goes first.
         assert!(level.admits(score(70)) && !level.admits(score(71)));
         assert_eq!(level.against(score(70)), None);
-        let refusal = level.against(score(99)).unwrap().refusal(score(99));
+        let refusal = level.against(score(99)).unwrap().refusal(Priority::Background, score(99), false);
         assert_eq!(refusal.since, Some(1_700_000_000_000));
         assert_eq!(
             refusal.to_string(),

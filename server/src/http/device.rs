@@ -121,8 +121,8 @@ async fn handle(req: &Rc<DeviceHead>, payload: Payload, thread: &Thread) -> Http
         }
     };
     caller.mark(&mut response);
-    if thread.closing.has_begun() {
-        // So that the device's next call goes to a node that stays.
+    if req.upgrade() || thread.closing.has_begun() {
+        // Nothing is upgraded here, and behind a request that asks for it actix reads no other one. Or so that the device's next call goes to a node that stays.
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     drop(handling);

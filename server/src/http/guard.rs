@@ -118,7 +118,6 @@ impl AsyncRead for Guarded {
         if wanted == Wanted::Nothing {
             return this.poll_end(cx);
         }
-        let before = buf.filled().len();
         match this.pieces.poll_give(cx, buf, wanted) {
             Poll::Pending => {
                 this.watch.reader_waits(cx.waker());
@@ -127,9 +126,7 @@ impl AsyncRead for Guarded {
             Poll::Ready(given) => {
                 let given = given?;
                 if given > 0 {
-                    // Empty lines before a head are nothing, and begin none.
-                    let is_nothing = buf.filled()[before..].iter().all(|byte| b"\r\n".contains(byte));
-                    this.watch.bytes_came(given, is_nothing);
+                    this.watch.bytes_came(given);
                 } else if this.watch.is_in_head() && !std::mem::replace(&mut this.was_end_held, true) {
                     // What was said before the end may be a whole request, which is decoded first: then its call is
                     // watched for who is gone, or for who has closed its half alone and listens.

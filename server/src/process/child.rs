@@ -21,6 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::doors::Doors;
 use super::last_words;
+use super::panics;
 use super::talk::{Brief, Order, Told, orders};
 use crate::config::{Config, Origin, StoreConfig};
 use crate::http::auth::Tokens;
@@ -50,6 +51,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// # Errors
 /// What kept it from starting.
 pub fn run(config: Config, doors: Doors, board: OwnedFd) -> anyhow::Result<()> {
+    panics::bound();
     let flight = Arc::new(FlightBoard::of(board)?);
     last_words::note_on(Arc::clone(&flight))?;
     let (brief, orders) = orders()?;

@@ -42,6 +42,10 @@ async fn read_whole(
     memory: &Hold,
 ) -> Result<Bytes, Box<Problem>> {
     let headers = req.headers();
+    if req.upgrade() {
+        let detail = "nothing is upgraded here: send the request without `Connection: Upgrade`";
+        return Err(Box::new(Problem::of("request.invalid", detail)));
+    }
     if headers.contains_key(CONTENT_ENCODING) {
         let detail = "a body with a Content-Encoding is not taken; send it as it is";
         return Err(Box::new(Problem::of("request.media_type", detail)));

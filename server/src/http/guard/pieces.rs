@@ -4,8 +4,9 @@
 //! when it answers while a part of the body of a later request is there, that answer ends the connection. So it is
 //! given no request before it asks for one.
 //!
-//! Invariant: bytes are given out as they came. A piece of a head ends where the head ends, or with the body behind it
-//! as far as the head says its length and it is there.
+//! Invariant: bytes are given out as they came, but for empty lines before a head, which are nothing (RFC 9112, 2.2):
+//! actix would keep them and look through all of them again for each that comes. A piece of a head ends where the head
+//! ends, or with the body behind it as far as the head says its length and it is there.
 //! Not here: what is wanted when (`watch`).
 
 use std::io;
@@ -18,11 +19,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, Take};
 
 /// How much is read at a time where a head is wanted: what is behind it is kept, and is no more than this.
 const PIECE: u64 = 8 * 1_024;
+/// How many bytes of empty lines may stand before a head. Who sends more sends no requests.
+const NOTHING_MAX: usize = 1_024;
 
 /// What is wanted of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     Nothing,
+    /// A head that has not begun.
+    Start,
     /// A head, with what is there of a body whose length it says.
     Head,
     /// A part of a body that says in itself where it ends.
@@ -31,20 +36,24 @@ pub(super) enum Wanted {
     Body(u64),
 }
 
+type Last = [u8; 4];
+
 /// A connection that is read in pieces.
 #[derive(Debug)]
 pub(super) struct Pieces {
     io: Take<TcpStream>,
     /// What was read and was not wanted yet.
     rest: Bytes,
-    /// The last two bytes that were given out.
-    last: [u8; 2],
+    /// The last bytes that were given out.
+    last: Last,
+    /// Bytes of empty lines since the last head.
+    nothing: usize,
     is_sated: bool,
 }
 
 impl Pieces {
     pub(super) fn of(io: TcpStream) -> Self {
-        Self { io: io.take(PIECE), rest: Bytes::new(), last: [0; 2], is_sated: false }
+        Self { io: io.take(PIECE), rest: Bytes::new(), last: Last::default(), nothing: 0, is_sated: false }
     }
 
     pub(super) fn io(&self) -> &TcpStream {
@@ -70,6 +79,9 @@ impl Pieces {
     }
 
     /// Gives out a piece, and says how long it is.
+    ///
+    /// # Errors
+    /// The connection failed, or says nothing but empty lines.
     pub(super) fn poll_give(
         &mut self,
         cx: &mut Context<'_>,
@@ -78,18 +90,36 @@ impl Pieces {
     ) -> Poll<io::Result<u64>> {
         let most = match wanted {
             Wanted::Nothing => 0,
-            Wanted::Head | Wanted::Piece => PIECE,
+            Wanted::Start | Wanted::Head | Wanted::Piece => PIECE,
             Wanted::Body(bytes) => bytes,
         };
+        if wanted == Wanted::Start {
+            let nothing = nothing_before(&self.rest);
+            drop(self.rest.split_to(nothing));
+            self.saw_nothing(nothing)?;
+        }
         let start = buf.filled().len();
         let room = most.min(buf.remaining() as u64);
         if self.rest.is_empty() {
             self.io.set_limit(most);
             ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            let is_full = (buf.filled().len() - start) as u64 == room;
+            if wanted == Wanted::Start {
+                let came = buf.filled().len();
+                let nothing = nothing_before(&buf.filled()[start..]);
+                self.saw_nothing(nothing)?;
+                buf.filled_mut().copy_within(start + nothing.., start);
+                buf.set_filled(came - nothing);
+                if nothing > 0 && came == start + nothing {
+                    // Nothing came, which is not the end.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
             let came = &buf.filled()[start..];
             let length = wanted.length(self.last, came);
             // Where all that there was room for came, more may be there: it is not given out before this is decoded.
-            self.is_sated = length < came.len() || came.len() as u64 == room;
+            self.is_sated = length < came.len() || is_full;
             if length < came.len() {
                 self.rest = Bytes::copy_from_slice(&came[length..]);
                 buf.set_filled(start + length);
@@ -101,42 +131,69 @@ impl Pieces {
             self.is_sated = true;
         }
         let given = &buf.filled()[start..];
-        self.last = match *given {
-            [] => self.last,
-            [one] => [self.last[1], one],
-            [.., one, two] => [one, two],
-        };
+        for byte in &given[given.len().saturating_sub(self.last.len())..] {
+            self.last.rotate_left(1);
+            self.last[3] = *byte;
+        }
+        if !given.is_empty() {
+            self.nothing = 0;
+        }
         Poll::Ready(Ok(given.len() as u64))
     }
+
+    fn saw_nothing(&mut self, bytes: usize) -> io::Result<()> {
+        self.nothing += bytes;
+        if self.nothing > NOTHING_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the other end sends empty lines alone"));
+        }
+        Ok(())
+    }
+}
+
+/// How many of these bytes are of empty lines that stand before all else.
+fn nothing_before(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| b"\r\n".contains(byte)).count()
+}
+
+/// The byte so many places before one; of those that were given out before, the last are known.
+fn before(last: Last, bytes: &[u8], at: usize, back: usize) -> u8 {
+    if at < back { last[last.len() + at - back] } else { bytes[at - back] }
 }
 
 impl Wanted {
     /// How many of these bytes are wanted at once, when those were the last before.
-    fn length(self, last: [u8; 2], bytes: &[u8]) -> usize {
-        let end = match self {
-            Self::Head | Self::Piece => end_of_head(last, bytes).filter(|end| *end < bytes.len()),
-            Self::Body(_) | Self::Nothing => None,
-        };
-        match end {
-            Some(end) if self == Self::Head => {
-                bytes.len().min(end.saturating_add(body_length(&bytes[..end])))
-            }
+    fn length(self, last: Last, bytes: &[u8]) -> usize {
+        let is_within = |end: &usize| *end < bytes.len();
+        match self {
+            Self::Start | Self::Head => end_of_head(last, bytes)
+                .filter(is_within)
+                .map_or(bytes.len(), |end| bytes.len().min(end.saturating_add(body_length(&bytes[..end])))),
             // What the bytes of a body look like says nothing of what is behind them.
-            Some(end) => end,
-            None => bytes.len(),
+            Self::Piece => end_of_chunks(last, bytes).filter(is_within).unwrap_or(bytes.len()),
+            Self::Body(_) | Self::Nothing => bytes.len(),
         }
     }
 }
 
 /// Where the first empty line ends.
-fn end_of_head(last: [u8; 2], bytes: &[u8]) -> Option<usize> {
-    let before = |at: usize, back: usize| if at < back { last[2 + at - back] } else { bytes[at - back] };
-    let is_empty = |at: &usize| match before(*at, 1) {
+fn end_of_head(last: Last, bytes: &[u8]) -> Option<usize> {
+    let is_empty = |at: &usize| match before(last, bytes, *at, 1) {
         b'\n' => true,
-        b'\r' => before(*at, 2) == b'\n',
+        b'\r' => before(last, bytes, *at, 2) == b'\n',
         _ => false,
     };
     memchr::memchr_iter(b'\n', bytes).find(is_empty).map(|at| at + 1)
+}
+
+/// Where a body of chunks may end: with an empty line behind a line that is not empty, the last size. Lines end with
+/// both letters there, and trailers are not taken. A body that is full of that is read in as many pieces, of five bytes
+/// at least.
+fn end_of_chunks(last: Last, bytes: &[u8]) -> Option<usize> {
+    let ends = |at: &usize| {
+        let before = |back| before(last, bytes, *at, back);
+        [before(3), before(2), before(1)] == *b"\r\n\r" && !b"\r\n".contains(&before(4))
+    };
+    memchr::memchr_iter(b'\n', bytes).find(ends).map(|at| at + 1)
 }
 
 /// How long the body is, as far as a head says that.
@@ -168,7 +225,7 @@ mod tests {
             ("x\r", "\nGET", None),
             ("\n\r", "\r\n", None),
         ] {
-            let last = [last.as_bytes()[0], last.as_bytes()[1]];
+            let last = [0, 0, last.as_bytes()[0], last.as_bytes()[1]];
             assert_eq!(end_of_head(last, bytes.as_bytes()), end, "{last:?} {bytes:?}");
         }
     }
@@ -190,10 +247,39 @@ mod tests {
             (format!("5\r\n12345\r\n0\r\n\r\n{get}"), 15),
             (post.replace('5', "18446744073709551616") + get, post.len() + 19),
         ] {
-            assert_eq!(Wanted::Head.length([0; 2], came.as_bytes()), piece, "{came}");
+            assert_eq!(Wanted::Head.length([0; 4], came.as_bytes()), piece, "{came}");
         }
         let body = "15\r\n\n\ncontent-length: 500\r\n\r\n\r\n";
-        assert_eq!(Wanted::Piece.length([0; 2], body.as_bytes()), 5, "a body is no head");
-        assert_eq!(Wanted::Body(50).length([0; 2], get.as_bytes()), get.len());
+        assert_eq!(Wanted::Piece.length([0; 4], body.as_bytes()), body.len() - 2, "a body is no head");
+        assert_eq!(Wanted::Body(50).length([0; 4], get.as_bytes()), get.len());
+    }
+
+    #[test]
+    fn a_body_of_chunks_ends_with_an_empty_line_behind_its_last_size_wherever_it_is_cut() {
+        let whole = b"3\r\n\r\n\n\r\n0;a=b\r\n\r\nGET / HTTP/1.1\r\n";
+        let end = whole.len() - "GET / HTTP/1.1\r\n".len();
+        // The first chunk's own bytes may look like the end.
+        let (first, mut at, mut last) = (5, 0, *b"\r\n\r\n");
+        let mut ends = Vec::new();
+        while let Some(length) = end_of_chunks(last, &whole[at..]) {
+            at += length;
+            ends.push(at);
+            last.copy_from_slice(&whole[at - 4..at]);
+        }
+        assert_eq!(ends, [first, end]);
+        for cut in end - 4..end {
+            let last = Last::try_from(&whole[cut - 4..cut]).unwrap();
+            assert_eq!(end_of_chunks(last, &whole[cut..]), Some(end - cut), "cut at {cut}");
+        }
+        assert_eq!(end_of_chunks(*b"\r\n\r\n", &b"\r\n".repeat(1_000)), None);
+        assert_eq!(end_of_chunks([0; 4], &b"\n".repeat(1_000)), None);
+    }
+
+    #[test]
+    fn empty_lines_before_a_head_are_nothing() {
+        for (bytes, nothing) in [("\r\nGET", 2), ("\n\r\n\nGET\r\n", 4), ("GET\r\n", 0), ("\r\n", 2), ("", 0)]
+        {
+            assert_eq!(nothing_before(bytes.as_bytes()), nothing, "{bytes:?}");
+        }
     }
 }

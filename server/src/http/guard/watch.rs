@@ -151,15 +151,15 @@ impl Watch {
     /// What is wanted now: a head, or what is awaited of a body.
     pub(super) fn wanted(&self) -> Wanted {
         match self.phase.get() {
-            Phase::Idle | Phase::Head => Wanted::Head,
+            Phase::Idle => Wanted::Start,
+            Phase::Head => Wanted::Head,
             Phase::Handled | Phase::Called => self.awaited.get(),
         }
     }
 
-    /// So much came of what was wanted, or of nothing but empty lines.
-    pub(super) fn bytes_came(&self, count: u64, is_nothing: bool) {
+    /// So much came of what was wanted.
+    pub(super) fn bytes_came(&self, count: u64) {
         match self.phase.get() {
-            Phase::Idle if is_nothing => {}
             Phase::Idle => {
                 self.phase.set(Phase::Head);
                 self.since.set(now());
@@ -390,15 +390,6 @@ mod tests {
             watch.closed.set(Some(watch.since.get()));
             assert_eq!(watch.is_too_long(at), over, "{phase:?} after {millis} ms");
         }
-    }
-
-    #[test]
-    fn empty_lines_begin_no_head() {
-        let watch = watch();
-        watch.bytes_came(2, true);
-        assert!(!watch.is_in_head());
-        watch.bytes_came(16, false);
-        assert!(watch.is_in_head());
     }
 
     #[test]
