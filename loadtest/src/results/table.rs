@@ -94,7 +94,7 @@ impl Results {
             } else {
                 format!("{} times from {first:.1} s to {last:.1} s", mine.len())
             };
-            let _ = write!(out, "{lead}action {name}: {when}, took {} at most", milliseconds(longest * 1e3));
+            let _ = write!(out, "{lead}action {name}: {when}, took {} at most", milliseconds(longest));
             let mut failed = mine.iter().filter_map(|acted| acted.failed.as_deref());
             match failed.next() {
                 None => out.push('\n'),
