@@ -33,8 +33,6 @@ use report::{Entry, Report};
 
 /// Connections that are called over, each one request after the other.
 const CONNECTIONS: usize = 32;
-/// How long a way is called before anything is counted.
-const WARM_UP: Duration = Duration::from_millis(1_000);
 
 /// What is measured and how long.
 #[derive(Debug, Args)]
@@ -155,6 +153,5 @@ async fn run_way(program: &Program, (job, way): (&Job, &Way), options: &Options)
     let exactly = !Server::PEERS.contains(&way.server);
     let is_right = |body: &str| if exactly { body == job.expected() } else { job.is_done_by(body) };
     let load = Load::new(&program.device, &[way.path], CONNECTIONS, awake, (exactly, is_right)).await?;
-    load.run(WARM_UP, program.serving).await?;
-    load.run(Duration::from_secs(options.seconds), program.serving).await
+    load.run_warm(Duration::from_secs(options.seconds), program.serving).await
 }

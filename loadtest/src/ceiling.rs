@@ -94,15 +94,14 @@ fn look(options: &Options) -> anyhow::Result<Option<Results>> {
 }
 
 async fn once(options: &Options, url: &str, target: &Target, rate: f64) -> anyhow::Result<Results> {
-    let mut plan = Plan::get("/profile", Rate(rate), Duration::from_secs(options.seconds));
-    plan.connections = 1_000;
+    let plan = Plan::get("/profile", Rate(rate), Duration::from_secs(options.seconds));
     let about = About {
         url: url.to_owned(),
         target: target.clone(),
         metrics: None,
         quiet: true,
         threads: options.threads,
-        share: Share { index: 0, count: 1 },
+        share: Share::WHOLE,
         acts: false,
     };
     control::play(Arc::new(plan), about).await

@@ -150,8 +150,7 @@ impl Plan {
         if requests.iter().all(|request| request.weight == 0.0) && trace.is_empty() {
             return Err(source.whole("there is no request", "add a `[[request]]` with a `path`"));
         }
-        let last = trace.last().map_or(Duration::ZERO, |traced| traced.at);
-        let actions = action::read(&raw.action, shape.length().max(last), source)?;
+        let actions = action::read(&raw.action, length(&shape, &trace), source)?;
         let thresholds = thresholds(raw.thresholds, &requests, &classes, source)?;
         let time = |text: &Option<Spanned<String>>, preset: Duration| {
             text.as_ref().map_or(Ok(preset), |text| {
@@ -205,9 +204,12 @@ impl Plan {
 
     /// How long requests are asked for.
     pub fn length(&self) -> Duration {
-        let last = self.trace.last().map_or(Duration::ZERO, |traced| traced.at);
-        self.shape.length().max(last)
+        length(&self.shape, &self.trace)
     }
+}
+
+fn length(shape: &Shape, trace: &[Traced]) -> Duration {
+    shape.length().max(trace.last().map_or(Duration::ZERO, |traced| traced.at))
 }
 
 fn thresholds(

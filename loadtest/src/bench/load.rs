@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 use super::cpu::{self, ProcessId};
 use super::reply::{self, Reply};
 
+/// How long is called before anything is counted.
+const WARM_UP: Duration = Duration::from_millis(1_000);
 /// An answer that takes longer fails the run.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -129,11 +131,20 @@ impl Load {
         Ok(took)
     }
 
+    /// Calls for a while that is not counted, and then for so long.
+    ///
+    /// # Errors
+    /// A call was not answered as expected.
+    pub async fn run_warm(&self, time: Duration, serving: ProcessId) -> anyhow::Result<Run> {
+        self.run(WARM_UP, serving).await?;
+        self.run(time, serving).await
+    }
+
     /// Calls for so long, and then until the last call was answered.
     ///
     /// # Errors
     /// A call was not answered as expected.
-    pub async fn run(&self, time: Duration, serving: ProcessId) -> anyhow::Result<Run> {
+    async fn run(&self, time: Duration, serving: ProcessId) -> anyhow::Result<Run> {
         let mut streams = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
             streams.push(self.connect().await?);

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::cpu::{self, Cpus};
 use super::load::Load;
 use super::program::Program;
-use super::{CONNECTIONS, WARM_UP, deploy, measured};
+use super::{CONNECTIONS, deploy, measured};
 use crate::chance::Chance;
 
 /// Endpoints of a script, and scripts of a team: what a team may have by default.
@@ -30,7 +30,7 @@ const SPREAD: usize = 1_000;
 const COLD: usize = 2_000;
 /// Deploys that are under way at one time.
 const DEPLOYS: usize = 4;
-/// Switches and quotas that are set, of endpoints that are not called.
+/// Switches that are set, of endpoints that are not called.
 const RULES: usize = 200;
 /// How long a server may take until it is ready.
 const READY: Duration = Duration::from_secs(120);
@@ -81,7 +81,7 @@ struct Threads {
 struct Found {
     version: u32,
     sizes: Vec<Size>,
-    /// With so many switches and as many quotas set.
+    /// With so many switches set.
     rules: usize,
     cpu_us_rules: f64,
     threads: Vec<Threads>,
@@ -143,8 +143,7 @@ async fn measure(options: &ScaleOptions, callboard: &Path) -> anyhow::Result<()>
         let mut cpu_us = [0.0; 2];
         for (cpu_us, paths) in cpu_us.iter_mut().zip([&paths[..1], &paths[..endpoints.min(SPREAD)]]) {
             let load = load(paths, true).await?;
-            load.run(WARM_UP, server.serving).await?;
-            *cpu_us = load.run(time, server.serving).await?.cpu_each();
+            *cpu_us = load.run_warm(time, server.serving).await?.cpu_each();
         }
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let first = found.sizes.first().cloned().unwrap_or_default();
@@ -171,8 +170,7 @@ async fn measure(options: &ScaleOptions, callboard: &Path) -> anyhow::Result<()>
         if nth + 1 == options.endpoints.len() {
             set_rules(&client).await?;
             let load = load(&paths[..1], true).await?;
-            load.run(WARM_UP, server.serving).await?;
-            found.cpu_us_rules = load.run(time, server.serving).await?.cpu_each();
+            found.cpu_us_rules = load.run_warm(time, server.serving).await?.cpu_each();
         }
         cpus.release();
     }
@@ -183,8 +181,7 @@ async fn measure(options: &ScaleOptions, callboard: &Path) -> anyhow::Result<()>
         let is_right = |body: &str| body == EXPECTED;
         // It sleeps while it waits: the processors are the server's, too.
         let load = Load::new(&server.device, &[&path], CONNECTIONS, false, (true, is_right)).await?;
-        load.run(WARM_UP, server.serving).await?;
-        let run = load.run(time, server.serving).await?;
+        let run = load.run_warm(time, server.serving).await?;
         found.threads.push(Threads { threads, requests_per_second: run.rate(), cpu_us: run.cpu_each() });
     }
     println!("{}", if options.json { serde_json::to_string_pretty(&found)? } else { found.table() });

@@ -41,7 +41,6 @@ pub struct Share {
 
 impl Share {
     /// All of it.
-    #[cfg(test)]
     pub const WHOLE: Self = Self { index: 0, count: 1 };
 
     /// A part of this part.

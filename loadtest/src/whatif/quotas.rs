@@ -58,11 +58,6 @@ const TABLES: &str = "there are `[all]`, `[\"team:tv\"]`, `[\"endpoint:tv/home/h
 const CALLS: &str = "there are `took = \"20ms\"`, `fuel`, `host_calls` and `bytes`, each a whole number";
 const ROUTES: &str = "write `\"/tv/home\" = \"tv/home/home\"`: what is below the path, and the endpoint";
 
-/// A kind's table for all that have none of their own.
-fn every(kind: &str) -> String {
-    format!("{kind}:*")
-}
-
 impl Quotas {
     /// Reads them.
     ///
@@ -173,7 +168,7 @@ impl Quotas {
 
     fn with(&self, terms: Terms, kind: &str, name: &str) -> Terms {
         let scope = if kind == name { name.to_owned() } else { format!("{kind}:{name}") };
-        let set = self.set.get(&scope).or_else(|| self.set.get(&every(kind)));
+        let set = self.set.get(&scope).or_else(|| self.set.get(&format!("{kind}:*")));
         terms.with(set.into_iter().flatten().map(|(name, setting)| (*name, setting)))
     }
 }
