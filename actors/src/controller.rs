@@ -25,6 +25,7 @@ use quotas::scope::{EndpointId, ScriptId, TeamName};
 use crate::error::ControlError;
 use crate::events::Event;
 use crate::node::Shared;
+use crate::routes::Routes;
 use crate::storage::{Head, QuotaRow, Store};
 use crate::turns::Turns;
 use crate::units::UnitFailure;
@@ -43,8 +44,8 @@ pub struct Controller {
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     scripts: BTreeMap<ScriptId, Live>,
-    /// Which script answers a method and canonical pattern.
-    claims: HashMap<String, ScriptId>,
+    /// What they serve; what was published last, or is about to be.
+    routes: Routes,
     /// What is counted for endpoints; a guard outlives revisions.
     guards: HashMap<EndpointId, Arc<EndpointGuard>>,
     teams: HashMap<TeamName, Arc<TeamGuard>>,
@@ -71,7 +72,7 @@ impl Controller {
             shared,
             store,
             scripts: BTreeMap::new(),
-            claims: HashMap::new(),
+            routes: Routes::default(),
             guards: HashMap::new(),
             teams: HashMap::new(),
             turns: Arc::default(),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use quotas::guards::EndpointGuard;
 use quotas::limits::EndpointLimits;
-use quotas::scope::{EndpointId, RevisionNumber};
+use quotas::scope::{EndpointId, RevisionNumber, ScriptId, ScriptName, TeamName};
 use runtime::bundle::BundleHash;
 use runtime::host::call::EndpointContext;
 use runtime::manifest::{EndpointSpec, Method};
@@ -96,24 +96,61 @@ pub enum Found<'a> {
     Malformed(&'static str),
 }
 
-/// All routes of a node at one time.
-#[derive(Debug, Default)]
+/// All routes of a node at one time. A clone shares all that a change does not touch.
+#[derive(Debug, Default, Clone)]
 pub struct Routes {
     trie: Trie<Arc<EndpointEntry>>,
-    entries: BTreeMap<EndpointId, Arc<EndpointEntry>>,
+    teams: BTreeMap<TeamName, Arc<Scripts>>,
+    len: usize,
 }
 
+/// What a team's scripts serve.
+type Scripts = BTreeMap<ScriptName, Served>;
+
+/// What a script serves, sorted by the endpoints' names.
+pub type Served = Arc<[Arc<EndpointEntry>]>;
+
 impl Routes {
-    /// The routes of these endpoints. Where two answer the same, the first stays.
-    pub fn new(entries: impl IntoIterator<Item = Arc<EndpointEntry>>) -> Self {
-        let mut routes = Self::default();
-        for entry in entries {
-            for method in &entry.spec.methods {
-                routes.trie.insert(entry.spec.path.segments(), *method, &entry);
-            }
-            routes.entries.insert(entry.id.clone(), entry);
+    /// Lets a script serve these endpoints, and nothing that it served before. Nobody else may answer what they do.
+    pub(crate) fn serve(&mut self, script: &ScriptId, served: &Served) {
+        let scripts = Arc::make_mut(self.teams.entry(script.team.clone()).or_default());
+        let before = scripts.remove(&script.script).unwrap_or_default();
+        if !served.is_empty() {
+            scripts.insert(script.script.clone(), Arc::clone(served));
         }
-        routes
+        if scripts.is_empty() {
+            self.teams.remove(&script.team);
+        }
+        for entry in &*before {
+            for method in &entry.spec.methods {
+                self.trie.remove(entry.spec.path.segments(), *method);
+            }
+        }
+        for entry in &**served {
+            for method in &entry.spec.methods {
+                self.trie.insert(entry.spec.path.segments(), *method, entry);
+            }
+        }
+        self.len = self.len + served.len() - before.len();
+    }
+
+    /// Another script that answers one of these routes by the same method and canonical pattern, and that route.
+    pub(crate) fn owner(&self, script: &ScriptId, spec: &EndpointSpec) -> Option<(Method, &ScriptId)> {
+        spec.methods.iter().find_map(|method| {
+            let entry = self.trie.get(spec.path.segments(), *method)?;
+            (entry.id.script != *script).then_some((*method, &entry.id.script))
+        })
+    }
+
+    /// An endpoint of another script that would answer a path that this one answers, too, and which is wanted.
+    pub(crate) fn find_overlap(
+        &self,
+        spec: &EndpointSpec,
+        mut is_wanted: impl FnMut(&EndpointEntry) -> bool,
+    ) -> Option<&Arc<EndpointEntry>> {
+        self.trie.find_overlap(spec.path.segments(), &mut |method, entry| {
+            spec.methods.contains(&method) && is_wanted(entry)
+        })
     }
 
     /// What answers a method (upper case) and a path (without its query, as it came). `HEAD` finds `GET`.
@@ -137,22 +174,34 @@ impl Routes {
 
     /// One endpoint.
     pub fn endpoint(&self, id: &EndpointId) -> Option<&Arc<EndpointEntry>> {
-        self.entries.get(id)
+        let served = self.script(&id.script);
+        served.binary_search_by(|entry| entry.id.name.cmp(&id.name)).ok().map(|place| &served[place])
+    }
+
+    /// What a script serves, sorted by the endpoints' names.
+    pub fn script(&self, id: &ScriptId) -> &[Arc<EndpointEntry>] {
+        let scripts = self.teams.get(&id.team);
+        scripts.and_then(|scripts| scripts.get(&id.script)).map_or(&[], |served| served)
+    }
+
+    /// What a team serves.
+    pub fn team(&self, name: &TeamName) -> impl Iterator<Item = &Arc<EndpointEntry>> {
+        self.teams.get(name).into_iter().flat_map(|scripts| scripts.values()).flat_map(|served| &**served)
     }
 
     /// All endpoints, sorted by their ids.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<EndpointEntry>> {
-        self.entries.values()
+        self.teams.values().flat_map(|scripts| scripts.values()).flat_map(|served| &**served)
     }
 
     /// How many endpoints there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len == 0
     }
 }
 

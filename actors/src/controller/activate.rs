@@ -179,7 +179,7 @@ impl Work {
             .map(|spec| EndpointId { script: script.clone(), name: spec.name.clone() })
             .collect();
         let routes = self.shared.routes.load();
-        let served = routes.iter().filter(|entry| entry.id.script == *script).map(|entry| entry.id.clone());
+        let served = routes.script(script).iter().map(|entry| entry.id.clone());
         let removed = served.filter(|id| !endpoints.contains(id)).collect();
         let number = active.map(|active| active.revision.number);
         let head = Head { seq: head.seq + 1, active: number, deleted: active.is_none(), ..head };

@@ -17,7 +17,7 @@ use super::Controller;
 use super::prepare::{Active, Prepared};
 use crate::events::Event;
 use crate::flight::Label;
-use crate::routes::{EndpointEntry, Routes, claims};
+use crate::routes::{EndpointEntry, Served};
 use crate::storage::Head;
 use crate::units::UnitFailure;
 
@@ -33,7 +33,7 @@ pub(crate) struct Live {
     /// The head that was applied.
     pub(crate) head: Head,
     /// What answers.
-    pub(crate) entries: Vec<Arc<EndpointEntry>>,
+    pub(crate) entries: Served,
     /// Endpoints that could not be taken, and why.
     pub(crate) refused: Vec<(EndpointSpec, UnitFailure)>,
     /// A newer step that could not be taken, and why.
@@ -67,7 +67,7 @@ impl Handler<Apply> for Controller {
     }
 }
 
-/// The start of the node: serve all of these.
+/// The start of the node: serve all of these, too.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct ApplyAll(pub(crate) Vec<Prepared>);
@@ -94,8 +94,7 @@ enum Origin {
 
 impl Controller {
     fn publish(&self) {
-        let entries = self.scripts.values().flat_map(|live| &live.entries).cloned();
-        self.shared.routes.store(Arc::new(Routes::new(entries)));
+        self.shared.routes.store(Arc::new(self.routes.clone()));
     }
 
     fn take(&mut self, prepared: Prepared, origin: Origin) -> Applied {
@@ -108,27 +107,30 @@ impl Controller {
         }
         let before = before.map(|live| live.entries).unwrap_or_default();
         let had: Vec<String> = before.iter().flat_map(|entry| entry.claims()).collect();
-        had.iter().for_each(|route| drop(self.claims.remove(route)));
         let (mut entries, mut refused) = (Vec::new(), Vec::new());
         self.shared.served(&script);
         self.store.keep(&script, &head, active.as_ref().map(|active| active.revision.clone()));
-        if let Some(active) = active {
+        if let Some(mut active) = active {
             let now = Moment::from_nanos(now_nanos());
             // Whoever goes back to an earlier revision knows what it does.
             let is_new = origin == Origin::Changed && Some(active.revision.number) == head.latest;
-            for spec in &active.manifest.endpoints {
-                match self.entry(&script, &head, &active, spec, is_new, now) {
-                    Ok(entry) => entries.push(Arc::new(entry)),
+            for spec in std::mem::take(&mut active.manifest.endpoints) {
+                match self.is_free(&script, &spec) {
+                    Ok(()) => entries.push(Arc::new(self.entry(&script, &head, &active, spec, is_new, now))),
                     Err(failure) => {
                         let endpoint = EndpointId { script: script.clone(), name: spec.name.clone() };
                         Event::EndpointRejected { endpoint: &endpoint, code: failure.code }.tell();
-                        refused.push((spec.clone(), failure));
+                        refused.push((spec, failure));
                     }
                 }
             }
             // Until here somebody had to hold it, or the cell would be empty already.
             drop(active.unit);
         }
+        entries.sort_unstable_by(|one: &Arc<EndpointEntry>, next| one.id.cmp(&next.id));
+        let entries: Served = entries.into();
+        self.routes.serve(&script, &entries);
+        let has: Vec<String> = entries.iter().flat_map(|entry| entry.claims()).collect();
         let applied = Applied {
             endpoints: entries.iter().map(|entry| entry.id.clone()).collect(),
             removed: before
@@ -136,7 +138,7 @@ impl Controller {
                 .filter(|old| entries.iter().all(|new| new.id != old.id))
                 .map(|old| old.id.clone())
                 .collect(),
-            released: had.into_iter().filter(|route| !self.claims.contains_key(route)).collect(),
+            released: had.into_iter().filter(|route| !has.contains(route)).collect(),
         };
         Event::DeployApplied { script: &script, seq: head.seq, endpoints: entries.len() }.tell();
         self.scripts.insert(script, Live { head, entries, refused, problem: None });
@@ -144,23 +146,23 @@ impl Controller {
         applied
     }
 
-    /// The entry of one endpoint, which has its routes from now on.
+    /// Whether nobody else answers what an endpoint of this script would.
+    fn is_free(&self, script: &ScriptId, spec: &EndpointSpec) -> Result<(), UnitFailure> {
+        let Some((method, owner)) = self.routes.owner(script, spec) else { return Ok(()) };
+        let detail = format!("{method} {} is answered by {owner}", spec.path.canonical());
+        Err(UnitFailure { code: "route.conflict", detail })
+    }
+
+    /// The entry of one endpoint.
     fn entry(
         &mut self,
         script: &ScriptId,
         head: &Head,
         active: &Active,
-        spec: &EndpointSpec,
+        spec: EndpointSpec,
         is_new: bool,
         now: Moment,
-    ) -> Result<EndpointEntry, UnitFailure> {
-        if let Some((route, owner)) =
-            claims(spec).find_map(|route| self.claims.get(&route).map(|owner| (route, owner)))
-        {
-            let detail = format!("{route} is answered by {owner}");
-            return Err(UnitFailure { code: "route.conflict", detail });
-        }
-        self.claims.extend(claims(spec).map(|route| (route, script.clone())));
+    ) -> EndpointEntry {
         let id = EndpointId { script: script.clone(), name: spec.name.clone() };
         let limits = self.shared.policy.endpoint(&spec.limits);
         let guard = self.guard(&id, &limits, now);
@@ -176,9 +178,9 @@ impl Controller {
         let context = EndpointContext {
             team: id.team().clone(),
             services: Arc::new(services),
-            settings: Arc::new(settings(spec)),
+            settings: Arc::new(settings(&spec)),
         };
-        Ok(EndpointEntry {
+        EndpointEntry {
             label: Label::of(&id, active.revision.number),
             id,
             revision: active.revision.number,
@@ -191,8 +193,8 @@ impl Controller {
             context: Arc::new(context),
             unit: Arc::clone(&active.cell),
             parameters: spec.path.parameters().map(Arc::from).collect(),
-            spec: spec.clone(),
-        })
+            spec,
+        }
     }
 
     fn guard(&mut self, id: &EndpointId, limits: &EndpointLimits, now: Moment) -> Arc<EndpointGuard> {
@@ -227,8 +229,7 @@ impl Controller {
 
     /// Endpoints that come and go under ever new names must not fill the memory.
     fn forget_guards(&mut self) {
-        let served: usize = self.scripts.values().map(|live| live.entries.len()).sum();
-        if self.guards.len() > served + GONE_MAX {
+        if self.guards.len() > self.routes.len() + GONE_MAX {
             // Whoever uses a guard has it too.
             self.guards.retain(|_, guard| Arc::strong_count(guard) > 1);
             self.teams.retain(|_, guard| Arc::strong_count(guard) > 1);

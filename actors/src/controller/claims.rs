@@ -4,7 +4,7 @@
 //! merely overlaps may do so within a team.
 
 use quotas::scope::ScriptId;
-use runtime::manifest::{EndpointSpec, Manifest};
+use runtime::manifest::Manifest;
 
 use super::Work;
 use crate::error::ControlError;
@@ -19,9 +19,13 @@ pub(super) fn of(manifest: &Manifest) -> Vec<String> {
 
 /// Finds a route that somebody else answers, among those that are served now.
 pub(super) fn check(routes: &Routes, script: &ScriptId, manifest: &Manifest) -> Result<(), ControlError> {
-    let others = || routes.iter().filter(|entry| entry.id.script != *script);
     for spec in &manifest.endpoints {
-        if let Some(entry) = others().find(|entry| conflict(script, spec, entry)) {
+        let is_conflict = |other: &EndpointEntry| {
+            *script != other.id.script
+                && (script.team != other.id.script.team
+                    || spec.path.canonical() == other.spec.path.canonical())
+        };
+        if let Some(entry) = routes.find_overlap(spec, is_conflict) {
             let method = spec.methods.iter().find(|method| entry.spec.methods.contains(method));
             let method = method.map_or("", |method| method.as_str());
             return Err(ControlError::RouteConflict {
@@ -32,12 +36,6 @@ pub(super) fn check(routes: &Routes, script: &ScriptId, manifest: &Manifest) -> 
         }
     }
     Ok(())
-}
-
-fn conflict(script: &ScriptId, spec: &EndpointSpec, other: &EndpointEntry) -> bool {
-    spec.methods.iter().any(|method| other.spec.methods.contains(method))
-        && spec.path.overlaps(&other.spec.path)
-        && (script.team != other.id.script.team || spec.path.canonical() == other.spec.path.canonical())
 }
 
 impl Work {
@@ -55,11 +53,7 @@ impl Work {
     pub(super) async fn unclaim(&self, script: &ScriptId, manifest: &Manifest) {
         let served: Vec<String> = {
             let routes = self.shared.routes.load();
-            routes
-                .iter()
-                .filter(|entry| entry.id.script == *script)
-                .flat_map(|entry| entry.claims())
-                .collect()
+            routes.script(script).iter().flat_map(|entry| entry.claims()).collect()
         };
         let unused: Vec<String> = of(manifest).into_iter().filter(|route| !served.contains(route)).collect();
         self.give_back(script, &unused).await;

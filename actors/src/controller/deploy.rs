@@ -155,11 +155,8 @@ impl Work {
             deleted: is_deleted(deploy, present.as_ref()),
         };
         let routes = self.shared.routes.load();
-        let served: Vec<EndpointId> = routes
-            .iter()
-            .filter(|entry| entry.id.script == deploy.script)
-            .map(|entry| entry.id.clone())
-            .collect();
+        let served: Vec<EndpointId> =
+            routes.script(&deploy.script).iter().map(|entry| entry.id.clone()).collect();
         let endpoints = if deploy.activate { endpoints(deploy) } else { served.clone() };
         let removed = served.into_iter().filter(|id| !endpoints.contains(id)).collect();
         Ok((revision, head, Applied { endpoints, removed, released: Vec::new() }))

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::RandomState;
+use std::pin::pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::Actor;
+use actix::{Actor, Addr};
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
 use quotas::guards::NodeGuard;
@@ -38,6 +39,8 @@ const STORE_WAIT: Duration = Duration::from_secs(10);
 const KEPT_WAIT: Duration = Duration::from_millis(300);
 /// How many scripts are read at once.
 const READ_AT_ONCE: usize = 8;
+/// How many are given to the routes at once.
+const APPLY_AT_ONCE: usize = 64;
 
 pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<Node, StartError> {
     let name: Arc<str> = config.name.into();
@@ -139,9 +142,8 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
     if is_known {
         let sources = sources(&store, heads, kept);
         let (scripts, is_stored) = (sources.len(), sources.iter().all(|source| source.is_stored));
-        let prepared = prepare_all(&shared, sources).await;
-        whole = cursor.is_some() && is_stored && prepared.len() == scripts;
-        controller.send(ApplyAll(prepared)).await.map_err(|_| StartError::Stopped)?;
+        let applied = apply_all(&shared, &controller, sources).await?;
+        whole = cursor.is_some() && is_stored && applied == scripts;
         actix_rt::spawn(warm(Arc::clone(&shared), config.broken_percent));
     }
     supervisor.send(TakeOver(config.aftermath)).await.map_err(|_| StartError::Stopped)?;
@@ -220,22 +222,31 @@ fn sources(store: &Arc<dyn Store>, heads: Option<Vec<(ScriptId, Head)>>, kept: O
     sources
 }
 
-/// Reads the manifests of all active revisions. One that cannot be read is left to the sweep.
-async fn prepare_all(shared: &Arc<Shared>, sources: Vec<Source>) -> Vec<Prepared> {
-    stream::iter(sources)
-        .map(|Source { script, head, from, .. }| async move {
-            match prepare(shared, &*from, &script, head, Depth::Manifest).await {
-                Ok(prepared) => Some(prepared),
-                Err(failure) => {
-                    shared.not_served(&script, &failure);
-                    Event::ScriptRejected { script: &script, code: failure.code, detail: &failure.detail }
-                        .tell();
-                    None
-                }
-            }
-        })
-        .buffer_unordered(READ_AT_ONCE)
-        .filter_map(|prepared| async { prepared })
-        .collect()
-        .await
+/// Reads the manifests of all active revisions and has them served, some at a time, so that no more than these are held
+/// twice. One that cannot be read is left to the sweep. Answers how many are served.
+async fn apply_all(
+    shared: &Arc<Shared>,
+    controller: &Addr<Controller>,
+    sources: Vec<Source>,
+) -> Result<usize, StartError> {
+    let prepared =
+        stream::iter(sources).map(|source| prepare_one(shared, source)).buffer_unordered(READ_AT_ONCE);
+    let mut chunks = pin!(prepared.filter_map(|prepared| async { prepared }).chunks(APPLY_AT_ONCE));
+    let mut applied = 0;
+    while let Some(chunk) = chunks.next().await {
+        applied += chunk.len();
+        controller.send(ApplyAll(chunk)).await.map_err(|_| StartError::Stopped)?;
+    }
+    Ok(applied)
+}
+
+async fn prepare_one(shared: &Shared, Source { script, head, from, .. }: Source) -> Option<Prepared> {
+    match prepare(shared, &*from, &script, head, Depth::Manifest).await {
+        Ok(prepared) => Some(prepared),
+        Err(failure) => {
+            shared.not_served(&script, &failure);
+            Event::ScriptRejected { script: &script, code: failure.code, detail: &failure.detail }.tell();
+            None
+        }
+    }
 }

@@ -98,7 +98,7 @@ impl Handler<QuotaOf> for Controller {
             Scope::Endpoint(id) => self.of_endpoint(id),
             Scope::Class(_) => self.of_class(&scope),
             Scope::Script(script) => {
-                self.serves(|id| id.script == *script).then(|| self.of_team(&script.team)).flatten()
+                (!self.routes.script(script).is_empty()).then(|| self.of_team(&script.team)).flatten()
             }
             Scope::Revision(revision) => {
                 let live = self.scripts.get(&revision.script);
@@ -140,10 +140,6 @@ struct Sheet<'a> {
 }
 
 impl Controller {
-    fn serves(&self, is: impl Fn(&EndpointId) -> bool) -> bool {
-        self.shared.routes.load().iter().any(|entry| is(&entry.id))
-    }
-
     /// Whether anything is here that what is set of a scope could hold of.
     pub(super) fn is_here(&self, scope: &Scope) -> bool {
         match scope {
@@ -190,7 +186,7 @@ impl Controller {
     }
 
     fn of_team(&self, team: &TeamName) -> Option<Vec<RuleInfo>> {
-        let guard = self.teams.get(team).filter(|_| self.serves(|id| id.team() == team))?;
+        let guard = self.teams.get(team).filter(|_| self.routes.team(team).next().is_some())?;
         let (own, default) = (Terms::of_team(&self.shared.policy), Terms::of_team(&Policy::default()));
         let sheet = self.sheet(Scope::Team(team.clone()), Holder::Team, own, default);
         let mut rules = vec![sheet.rate(&guard.limiter)];

@@ -239,7 +239,7 @@ fn memory(door: &AdminDoor, scope: &Scope) -> Option<api::QuotaRule> {
         Scope::All => ("memory.node", &shared.node.memory),
         Scope::Team(team) => {
             let routes = shared.routes.load();
-            let entry = routes.iter().find(|entry| entry.id.team() == team)?;
+            let entry = routes.team(team).next()?;
             return Some(of_ledger("memory.team", &entry.guard.team.memory));
         }
         _ => return None,
