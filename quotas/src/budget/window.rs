@@ -11,9 +11,13 @@
 //! before came in between, which then counts a slot longer; it is never too high, because a total that a mark is
 //! taken from was read together with an earlier slot.
 //!
+//! The marks are made by the first charge: of a hundred thousand endpoints most are not called today, and a window
+//! that nobody charged has nothing to remember.
+//!
 //! Slots and totals are numbers modulo a power of two: 26 and 38 bits for a minute, 20 and 44 for an hour, 16 and 48
 //! for a day. A window that nobody charged for two years may misread its age once.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -32,7 +36,7 @@ pub(super) struct Window {
     length: Length,
     /// The slot of the last charge and the total; zero before the first.
     word: AtomicU64,
-    marks: [AtomicU64; MARKS],
+    marks: OnceLock<Box<[AtomicU64; MARKS]>>,
 }
 
 /// How the words of a window are laid out.
@@ -108,7 +112,7 @@ struct View {
 
 impl Window {
     pub(super) fn new(length: Length) -> Self {
-        Self { length, word: AtomicU64::new(0), marks: [const { AtomicU64::new(0) }; MARKS] }
+        Self { length, word: AtomicU64::new(0), marks: OnceLock::new() }
     }
 
     /// The most that a window can count.
@@ -167,6 +171,10 @@ impl Window {
         Moment::from_nanos(slot.saturating_mul(layout.slot_nanos)).since(now)
     }
 
+    fn marks(&self) -> &[AtomicU64; MARKS] {
+        self.marks.get_or_init(|| Box::new([const { AtomicU64::new(0) }; MARKS]))
+    }
+
     fn view(&self, now: Moment) -> View {
         let layout = Layout::of(self.length);
         let mut at = Layout::slot_at(self.length, now);
@@ -183,7 +191,7 @@ impl Window {
             if layout.ahead(first, last).is_none() {
                 return View { word, at, used: 0 };
             }
-            let mark = self.marks[place(first)].load(Ordering::Acquire);
+            let mark = self.marks()[place(first)].load(Ordering::Acquire);
             if layout.slot(mark) == first {
                 return View { word, at, used: layout.between(mark, word) };
             }
@@ -195,7 +203,7 @@ impl Window {
     /// What was charged since a slot that is among those that are marked.
     fn since(&self, word: u64, first: u64) -> u64 {
         let layout = Layout::of(self.length);
-        let mark = self.marks[place(first)].load(Ordering::Acquire);
+        let mark = self.marks()[place(first)].load(Ordering::Acquire);
         if layout.slot(mark) == first { layout.between(mark, word) } else { 0 }
     }
 
@@ -206,7 +214,7 @@ impl Window {
         let new = gone.map_or(SLOTS + 1, |gone| gone.min(SLOTS + 1));
         for back in (0..new).rev() {
             let slot = layout.before(at, back);
-            let (place, mark) = (&self.marks[place(slot)], layout.pack(slot, word.max(1)));
+            let (place, mark) = (&self.marks()[place(slot)], layout.pack(slot, word.max(1)));
             let mut known = place.load(Ordering::Acquire);
             while known == 0 || layout.ahead(slot, layout.slot(known)).is_none() {
                 match place.compare_exchange_weak(known, mark, Ordering::AcqRel, Ordering::Acquire) {
