@@ -20,6 +20,7 @@ use runtime::compile::Compilation;
 use runtime::compile_child::{CompileError, Compiler};
 use runtime::error::CodecError;
 use runtime::unit::Unit;
+use tokio::sync::Semaphore;
 
 use crate::error::{ControlError, StoreError};
 use crate::events::Event;
@@ -32,6 +33,8 @@ const FAILED_FOR: Duration = Duration::from_secs(2);
 const LEASE: Duration = Duration::from_secs(30);
 /// How often is looked whether another node has made a unit.
 const LEASE_LOOK: Duration = Duration::from_millis(100);
+/// With so much of its size in use the cache is full: the next unit may not fit.
+const FULL_PERCENT: u64 = 95;
 /// How much larger a unit is in memory than in its envelope, about.
 const GROWTH: usize = 4;
 
@@ -159,6 +162,8 @@ pub struct Units {
     cache: Cache<BundleHash, (Arc<Unit>, u32)>,
     failed: Cache<BundleHash, UnitFailure>,
     turns: Turns<BundleHash>,
+    /// Who may decode.
+    decoders: Semaphore,
 }
 
 impl fmt::Debug for Units {
@@ -179,7 +184,9 @@ impl Units {
         let cache = Cache::builder().max_capacity(cache.get()).weigher(|_, (_, weight)| *weight).build();
         let failed = Cache::builder().max_capacity(1_000).time_to_live(FAILED_FOR).build();
         let kind = ContentKind::Unit { fingerprint };
-        Ok(Self { store, compiler, keys, kind, node, cache, failed, turns: Turns::default() })
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let decoders = Semaphore::new((cores / 2).max(1));
+        Ok(Self { store, compiler, keys, kind, node, cache, failed, turns: Turns::default(), decoders })
     }
 
     /// The unit, if it is in memory.
@@ -189,6 +196,13 @@ impl Units {
             cell.set(&unit, weight);
             Some(unit)
         })
+    }
+
+    /// Whether another unit is kept without another being forgotten for it.
+    pub(crate) fn has_room(&self) -> bool {
+        self.cache.run_pending_tasks();
+        let most = self.cache.policy().max_capacity().unwrap_or(u64::MAX);
+        self.cache.weighted_size() < most / 100 * FULL_PERCENT
     }
 
     /// The unit: from memory, from the store, or compiled from the stored source.
@@ -352,8 +366,12 @@ impl Units {
 
     async fn open(&self, envelope: bytes::Bytes, bundle: BundleHash) -> Result<Opened, UnitFailure> {
         let (keys, bytes) = (self.keys.clone(), envelope.clone());
+        // A hundred cold calls at once must not take the processors from those that run: their units are decoded by half
+        // as many threads as there are cores.
+        let turn = self.decoders.acquire().await;
         let opened = tokio::task::spawn_blocking(move || codec::open(&bytes, bundle, &keys)).await;
         let lost = |_| UnitFailure { code: "unit.content", detail: "decoding the unit failed".to_owned() };
+        drop(turn);
         let unit = Arc::new(opened.map_err(lost)??);
         let opened = Opened { unit, envelope };
         self.cache.insert(bundle, (Arc::clone(&opened.unit), opened.weight()));

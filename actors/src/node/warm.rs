@@ -88,11 +88,11 @@ fn tell(shared: &Shared, script: &ScriptId, failure: &UnitFailure) {
     }
 }
 
-/// Loads units, so that few first calls find theirs cold.
+/// Loads units, so that few first calls find theirs cold: as many as are kept.
 async fn decode(shared: &Shared) {
     let cold = cold(shared);
     let mut loads =
         stream::iter(&cold).map(|entry| shared.units.load(&entry.unit)).buffer_unordered(DECODE_AT_ONCE);
     // What failed was told before.
-    while loads.next().await.is_some() {}
+    while shared.units.has_room() && loads.next().await.is_some() {}
 }
