@@ -333,9 +333,13 @@ impl Lane {
     /// Charges a team for a call that ran for so long on this thread (0) or on one of the slow ones (1), and that came
     /// and went by this one in any case.
     fn charge(&self, entry: &EndpointEntry, ran_on: usize, running: Duration) {
-        let team = entry.id.team();
-        self.0.shares[ran_on].borrow_mut().used(team, running);
-        self.0.shares[0].borrow_mut().used(team, PASSAGE);
+        let (team, here) = (entry.id.team(), &self.0.shares[0]);
+        if ran_on == 0 {
+            here.borrow_mut().used(team, running + PASSAGE);
+        } else {
+            here.borrow_mut().used(team, PASSAGE);
+            self.0.shares[ran_on].borrow_mut().used(team, running);
+        }
     }
 
     /// A call was dropped in the middle, after so long, since nobody waits for its answer any more. It used the thread

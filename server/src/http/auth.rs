@@ -131,6 +131,15 @@ struct Known {
 }
 
 impl Tokens {
+    /// Whether the token of a configuration may be one; to be asked before anything is started.
+    ///
+    /// # Errors
+    /// It is too short.
+    pub fn check(configured: Option<&Secret>) -> Result<(), AuthError> {
+        let is_short = |token: &Secret| token.reveal().chars().count() < ADMIN_TOKEN_MIN;
+        if configured.is_some_and(is_short) { Err(AuthError::TooShort) } else { Ok(()) }
+    }
+
     /// The tokens of a node, with the one of its configuration. Where there is neither that nor any stored
     /// admin's, one is made and stored; it is the second part of the answer, to be shown this once.
     ///
@@ -141,9 +150,7 @@ impl Tokens {
         node: &Node,
         configured: Option<&Secret>,
     ) -> Result<(Self, Option<Secret>), AuthError> {
-        if configured.is_some_and(|token| token.reveal().chars().count() < ADMIN_TOKEN_MIN) {
-            return Err(AuthError::TooShort);
-        }
+        Self::check(configured)?;
         let tokens = Self {
             store: Arc::clone(node.store()),
             shared: Arc::clone(node.shared()),

@@ -72,6 +72,7 @@ struct Warden {
 }
 
 async fn serve(config: Config, doors: Doors, warden: Warden) -> anyhow::Result<()> {
+    Tokens::check(config.admin_token.as_ref())?;
     let Warden { flight, brief, mut orders } = warden;
     let config = Arc::new(config);
     let store = match brief.takes_over {
