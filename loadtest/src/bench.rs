@@ -8,7 +8,7 @@
 pub mod job;
 
 pub use program::Program;
-pub use scale::{ScaleOptions, run as run_scale};
+pub use scale::{FillOptions, ScaleOptions, fill, run as run_scale};
 
 mod cpu;
 mod deploy;

@@ -76,6 +76,8 @@ enum Command {
     Peers(bench::PeersOptions),
     /// Measure what a node costs as its endpoints, teams, rules and threads become more
     Scale(bench::ScaleOptions),
+    /// Deploy many endpoints to a server, which then answer at /many/sN/eN
+    Fill(bench::FillOptions),
     /// Play recorded arrivals against other quotas: who would have been refused, when, by which rule
     ///
     /// Exit codes: 0 nobody was, 1 somebody was, 2 a file is wrong.
@@ -100,6 +102,7 @@ fn main() -> ExitCode {
         Command::Whatif(options) => return whatif::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Peers(options) => bench::run_peers(&options),
+        Command::Fill(options) => bench::fill(&options),
         Command::Scale(options) => bench::run_scale(&options),
         Command::Simulate(options) => simulate::run(&options),
         Command::Baseline(options) => baseline::run(&options),

@@ -54,6 +54,8 @@ pub struct Plan {
     pub connections: usize,
     /// What is counted together.
     pub interval: Duration,
+    /// What begins before this time is calm, and what begins later is compared with it.
+    pub calm: Option<Duration>,
     /// Whether arrivals come one by one at even distances, or as independent clients make them.
     pub arrivals: Arrivals,
     /// What chance follows from.
@@ -90,6 +92,7 @@ struct RawPlan {
     timeout: Option<Spanned<String>>,
     connections: Option<Spanned<usize>>,
     interval: Option<Spanned<String>>,
+    calm: Option<Spanned<String>>,
     #[serde(default)]
     arrivals: Arrivals,
     #[serde(default)]
@@ -150,8 +153,19 @@ impl Plan {
         if requests.iter().all(|request| request.weight == 0.0) && trace.is_empty() {
             return Err(source.whole("there is no request", "add a `[[request]]` with a `path`"));
         }
-        let actions = action::read(&raw.action, length(&shape, &trace), source)?;
-        let thresholds = thresholds(raw.thresholds, &requests, &classes, source)?;
+        let length = length(&shape, &trace);
+        let actions = action::read(&raw.action, length, source)?;
+        let calm = raw.calm.as_ref().map(|text| Ok((text, stage::time(text, source)?))).transpose()?;
+        let calm = calm
+            .map(|(text, calm)| {
+                let advice = "end it in the middle of the plan";
+                let is_within = (Duration::from_millis(1)..length).contains(&calm);
+                is_within
+                    .then_some(calm)
+                    .ok_or_else(|| source.fault(text.span(), "nothing comes before or after it", advice))
+            })
+            .transpose()?;
+        let thresholds = thresholds(raw.thresholds, (&requests, &classes), calm, source)?;
         let time = |text: &Option<Spanned<String>>, preset: Duration| {
             text.as_ref().map_or(Ok(preset), |text| {
                 let time = stage::time(text, source)?;
@@ -173,6 +187,7 @@ impl Plan {
                 }
             },
             interval: time(&raw.interval, INTERVAL)?,
+            calm,
             arrivals: raw.arrivals,
             seed: raw.seed,
             shape,
@@ -191,6 +206,7 @@ impl Plan {
             timeout: TIMEOUT,
             connections: CONNECTIONS,
             interval: INTERVAL,
+            calm: None,
             arrivals: Arrivals::Even,
             seed: 0,
             shape: Shape::steady(rate, length),
@@ -214,8 +230,8 @@ fn length(shape: &Shape, trace: &[Traced]) -> Duration {
 
 fn thresholds(
     raw: Vec<Spanned<RawThreshold>>,
-    requests: &[Request],
-    classes: &[Class],
+    (requests, classes): (&[Request], &[Class]),
+    calm: Option<Duration>,
     source: Source<'_>,
 ) -> Result<Vec<Threshold>, Fault> {
     let requests_named: Vec<String> = requests.iter().map(|request| request.name.clone()).collect();
@@ -226,7 +242,9 @@ fn thresholds(
     raw.into_iter()
         .map(|raw| {
             let span = raw.span();
-            threshold::read(&raw.into_inner().placed(span), known, source)
+            let threshold = threshold::read(&raw.into_inner().placed(span.clone()), known, source)?;
+            threshold.fits(calm).map_err(|(problem, advice)| source.fault(span, problem, advice))?;
+            Ok(threshold)
         })
         .collect()
 }

@@ -50,6 +50,9 @@ pub struct Results {
     pub seconds: f64,
     /// How long an interval is, in seconds.
     pub interval: f64,
+    /// For how long it was calm, in seconds, where the plan compares that with what came later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calm: Option<f64>,
     /// Why it ended early, if it did.
     pub ended_early: Option<String>,
     /// The figures that are asked for first; they follow from the rest.
@@ -106,6 +109,22 @@ pub struct Sample {
     pub at: f64,
     /// Each metric, summed over its labels.
     pub values: BTreeMap<String, f64>,
+}
+
+/// The p99 of a request in calm and after it, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Isolation {
+    /// In calm.
+    pub before: f64,
+    /// After it.
+    pub after: f64,
+}
+
+impl Isolation {
+    /// The one divided by the other: 1 where what came later cost this request nothing.
+    pub fn score(self) -> f64 {
+        (self.before / self.after.max(1e-6)).min(1.0)
+    }
 }
 
 /// The figures that are asked for first. Times are in milliseconds.
@@ -170,6 +189,7 @@ impl Results {
             started: about.started.to_string(),
             seconds: about.seconds,
             interval,
+            calm: plan.calm.map(|calm| calm.as_secs_f64()),
             ended_early: about.ended_early,
             summary: Summary::default(),
             thresholds: Vec::new(),
@@ -228,12 +248,26 @@ impl Results {
         Tally::sum(slot.requests.values())
     }
 
+    /// How well a request was kept from what came after the calm. Nothing where it was not answered before and after.
+    pub fn isolation(&self, request: &str) -> Option<Isolation> {
+        let calm = self.calm?;
+        let p99 = |is_within: &dyn Fn(f64) -> bool| {
+            let slots = self.intervals.iter().filter(|slot| is_within(slot.at));
+            Tally::sum(slots.filter_map(|slot| slot.requests.get(request))).times.quantile(0.99)
+        };
+        // An interval that belongs to both sides is left out.
+        let before = p99(&|at| at + self.interval <= calm + 1e-9)?;
+        let after = p99(&|at| at + 1e-9 >= calm)?;
+        Some(Isolation { before, after })
+    }
+
     /// What comes of a threshold, about everybody or one.
     pub fn verdict(&self, threshold: &crate::plan::threshold::Threshold, of: Option<String>) -> Verdict {
         let tally = match &of {
             None => Some(self.total()),
             Some(name) => self.requests.get(name).or_else(|| self.classes.get(name)).cloned(),
         };
-        verdict::judge(threshold, of, &tally.unwrap_or_default(), self.seconds)
+        let isolation = of.as_deref().and_then(|of| self.isolation(of));
+        verdict::judge(threshold, of, &tally.unwrap_or_default(), (self.seconds, isolation))
     }
 }

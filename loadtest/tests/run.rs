@@ -311,17 +311,40 @@ fn a_recorded_trace_is_played_again() {
 }
 
 #[test]
+fn isolation_is_the_p99_of_calm_beside_that_after_it() {
+    let desk = Desk::new();
+    let plan = |manner: Manner| {
+        let stub = Stub::start(manner);
+        let that = "[{ that = \"isolation >= 0.5\", of = \"a\" }]";
+        let plan = format!("calm = \"2s\"\nthresholds = {that}\n{}", steady(200, 4.0));
+        let results = desk.play(&stub, &plan, "a.json", &[]);
+        let verdict = &results["thresholds"][0];
+        (verdict["found"].as_str().unwrap().parse::<f64>().unwrap(), verdict["held"].as_bool().unwrap())
+    };
+    // As long before as after: what the machine does beside it may differ, but not a tenfold.
+    let always = vec![ms(40)];
+    let (score, held) = plan(Manner { delays: always.clone(), ..Manner::default() });
+    assert!((0.5..=1.0).contains(&score) && held, "{score}");
+    // For a second of the two after the calm nobody is answered: of them one of a hundred waits nearly all of it.
+    let stall = Some([ms(2_500), ms(3_500)]);
+    let (score, held) = plan(Manner { delays: always, stall, ..Manner::default() });
+    assert!((0.03..0.1).contains(&score) && !held, "{score}");
+}
+
+#[test]
 fn actions_are_run_at_their_times_and_one_that_fails_is_told() {
     let (stub, desk) = (Stub::start(Manner::default()), Desk::new());
     let note = desk.path("note.txt");
     let action = |name: &str, rest: &str| format!("[[action]]\nname = \"{name}\"\n{rest}\n");
-    let write = format!("run = [\"sh\", \"-c\", \"echo $LOADTEST_ACTION >> {}\"]", note.display());
+    let say = "$LOADTEST_ACTION $LOADTEST_TARGET $(basename $LOADTEST)";
+    let write = format!("run = [\"sh\", \"-c\", \"echo {say} >> {}\"]", note.display());
     let plan = |more: &str| {
         let often = action("often", &format!("at = \"500ms\"\nevery = \"500ms\"\ntimes = 3\n{write}"));
         format!("{}{often}{more}", steady(50, 3.0))
     };
     let results = desk.play(&stub, &plan(""), "a.json", &["--actions"]);
-    assert_eq!(std::fs::read_to_string(&note).unwrap(), "1\n2\n3\n");
+    let line = |number| format!("{number} {} loadtest\n", stub.url());
+    assert_eq!(std::fs::read_to_string(&note).unwrap(), [1, 2, 3].map(line).concat());
     let acted = results["actions"].as_array().unwrap();
     assert_eq!(acted.len(), 3);
     for (acted, due) in acted.iter().zip([0.5, 1.0, 1.5]) {
@@ -381,4 +404,30 @@ fn what_if_tells_who_would_have_been_refused_when_and_by_which_rule() {
     let output = whatif("[\"team:tv\"]\nrate = \"200\"\n", &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(told(&output).contains("new.toml:2:8: `rate`"), "{}", told(&output));
+}
+
+#[test]
+fn the_ceiling_is_a_rate_that_this_machine_makes() {
+    let _desk = Desk::new();
+    let output = command().args(["ceiling", "--seconds", "1"]).output().unwrap();
+    let told = told(&output);
+    assert!(output.status.success() && told.contains("1000/s: in time"), "{told}");
+}
+
+/// The figures mean nothing in a test; that each is measured does.
+#[test]
+fn scale_measures_all_that_it_tells() {
+    let _desk = Desk::new();
+    let output =
+        command().args(["scale", "--endpoints", "10,20", "--seconds", "1", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let sizes = found["sizes"].as_array().unwrap();
+    assert_eq!(sizes.iter().map(|size| size["endpoints"].as_u64().unwrap()).collect::<Vec<_>>(), [10, 20]);
+    let measured = sizes.iter().chain(found["threads"].as_array().unwrap());
+    for (name, value) in measured.flat_map(|one| one.as_object().unwrap()) {
+        // Twenty endpoints may need no page more than ten.
+        assert!(value.as_f64().unwrap() > 0.0 || name == "idle_bytes_each", "{name}: {value}");
+    }
+    assert!(found["cpu_us_rules"].as_f64().unwrap() > 0.0);
 }

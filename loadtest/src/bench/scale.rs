@@ -1,40 +1,40 @@
 //! `scale`: what a node costs as its endpoints, teams, rules and threads become more.
 //!
-//! Invariant: each size is measured on a server that was started anew with that many endpoints in its store, so that
-//! nothing is warm but what the measurement warms.
+//! Invariant: each size is measured on servers that were started anew with that many endpoints in their store, and only
+//! when they have nothing to do any more of themselves, so that nothing is warm but what the measurement warms.
 //! Not here: what other servers cost (`super`).
 
-use std::fmt::Write;
-use std::path::Path;
+mod fill;
+mod found;
+
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use api::client::Upload;
-use api::{Client, SwitchKind, SwitchRequest};
+use api::Client;
 use clap::Args;
-use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Serialize;
+use hdrhistogram::Histogram;
 
-use super::cpu::{self, Cpus};
+use self::fill::{EXPECTED, PER_SCRIPT, PER_TEAM, path};
+pub use self::fill::{FillOptions, run as fill};
+use self::found::{Found, Size, Threads};
+use super::cpu::{self, Cpus, ProcessId};
 use super::load::Load;
 use super::program::Program;
 use super::{CONNECTIONS, deploy, measured};
 use crate::chance::Chance;
 
-/// Endpoints of a script, and scripts of a team: what a team may have by default.
-const PER_SCRIPT: usize = 10;
-const PER_TEAM: usize = 200;
 /// Endpoints that are called in turn, to see what it costs that they are not one.
 const SPREAD: usize = 1_000;
-/// Endpoints that are called for the first time.
-const COLD: usize = 2_000;
-/// Deploys that are under way at one time.
-const DEPLOYS: usize = 4;
-/// Switches that are set, of endpoints that are not called.
+/// Endpoints that are called for the first time, each of another script as far as there are so many.
+const COLD: usize = 1_000;
+/// Switches that are set.
 const RULES: usize = 200;
-/// How long a server may take until it is ready.
-const READY: Duration = Duration::from_secs(120);
-const EXPECTED: &str = "Hello TV";
+/// How long a server may take until it is ready, and until it has nothing to do.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// A server that used less than this part of a processor in [`LOOK`] has nothing to do.
+const QUIET: f64 = 0.05;
+const LOOK: Duration = Duration::from_millis(400);
 
 /// What is measured.
 #[derive(Debug, Args)]
@@ -47,44 +47,10 @@ pub struct ScaleOptions {
     seconds: u64,
     /// The program to measure [default: `callboard` beside this program]
     #[arg(long, value_name = "PATH")]
-    callboard: Option<std::path::PathBuf>,
+    callboard: Option<PathBuf>,
     /// For machines
     #[arg(long)]
     json: bool,
-}
-
-/// What was found of a number of endpoints.
-#[derive(Debug, Clone, Default, Serialize)]
-struct Size {
-    endpoints: usize,
-    teams: usize,
-    start_ms: f64,
-    resident_mib: f64,
-    store_mib: f64,
-    /// Beside the smallest size.
-    bytes_an_endpoint: f64,
-    cpu_us_one: f64,
-    cpu_us_spread: f64,
-    cold_p50_us: f64,
-    cold_p99_us: f64,
-}
-
-/// What was found of a number of threads.
-#[derive(Debug, Clone, Serialize)]
-struct Threads {
-    threads: usize,
-    requests_per_second: f64,
-    cpu_us: f64,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Found {
-    version: u32,
-    sizes: Vec<Size>,
-    /// With so many switches set.
-    rules: usize,
-    cpu_us_rules: f64,
-    threads: Vec<Threads>,
 }
 
 /// Measures, and prints what it found.
@@ -101,134 +67,165 @@ pub fn run(options: &ScaleOptions) -> anyhow::Result<()> {
         "--endpoints: give numbers of {PER_SCRIPT} to 1000000 that {PER_SCRIPT} divides, the smallest first"
     );
     let callboard = measured(options.callboard.as_deref(), &std::env::current_exe()?)?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measure(options, &callboard))
-}
-
-async fn measure(options: &ScaleOptions, callboard: &Path) -> anyhow::Result<()> {
     let directory = tempfile::tempdir().context("a directory for the server's data")?;
-    let (cpus, time) = (Cpus::of_this_thread(), Duration::from_secs(options.seconds));
-    let start = |workers: usize| {
-        Program::callboard(
-            callboard,
-            directory.path(),
-            [format!("node.workers={workers}"), "compiler.at_once=2".to_owned()],
-        )
+    let scale = Scale {
+        callboard: &callboard,
+        directory: directory.path(),
+        cpus: Cpus::of_this_thread(),
+        time: Duration::from_secs(options.seconds),
     };
-    let mut found = Found { version: 1, rules: RULES, ..Found::default() };
-    let mut deployed = 0;
-    for (nth, endpoints) in options.endpoints.iter().copied().enumerate() {
-        let server = start(2)?;
-        deploy_all(&deploy::client(&server)?, deployed / PER_SCRIPT..endpoints / PER_SCRIPT).await?;
-        deployed = endpoints;
-        drop(server);
-
-        let began = Instant::now();
-        let server = cpus.for_server(|| start(1))?;
-        let client = deploy::client(&server)?;
-        ready(&client).await?;
-        let start_ms = began.elapsed().as_secs_f64() * 1e3;
-        let resident = cpu::resident(server.serving)?;
-        cpus.pin_load();
-        // Those that are called first are not called again: they would not be cold.
-        let mut chance = Chance::new(nth as u64 + 1);
-        let mut paths: Vec<String> = (0..endpoints).map(path).collect();
-        for at in (1..paths.len()).rev() {
-            paths.swap(at, (chance.number() % (at as u64 + 1)) as usize);
-        }
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let load = async |paths: &[&str], awake| {
-            Load::new(&server.device, paths, CONNECTIONS, awake, (true, |body: &str| body == EXPECTED)).await
-        };
-        let cold = load(&paths[1..paths.len().min(COLD)], true).await?.once().await?;
-        let mut cpu_us = [0.0; 2];
-        for (cpu_us, paths) in cpu_us.iter_mut().zip([&paths[..1], &paths[..endpoints.min(SPREAD)]]) {
-            let load = load(paths, true).await?;
-            *cpu_us = load.run_warm(time, server.serving).await?.cpu_each();
-        }
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let first = found.sizes.first().cloned().unwrap_or_default();
-        let more = (endpoints - first.endpoints).max(1) as f64;
-        let us = |quantile| cold.value_at_quantile(quantile) as f64 / 1e3;
-        let size = Size {
-            endpoints,
-            teams: endpoints.div_ceil(PER_SCRIPT * PER_TEAM),
-            start_ms,
-            resident_mib: mib(resident),
-            store_mib: mib(bytes_below(&directory.path().join("data"))?),
-            bytes_an_endpoint: if nth == 0 {
-                0.0
-            } else {
-                (mib(resident) - first.resident_mib) * f64::from(1 << 20) / more
-            },
-            cpu_us_one: cpu_us[0],
-            cpu_us_spread: cpu_us[1],
-            cold_p50_us: us(0.5),
-            cold_p99_us: us(0.99),
-        };
-        eprintln!("{size:?}");
-        found.sizes.push(size);
-        if nth + 1 == options.endpoints.len() {
-            set_rules(&client).await?;
-            let load = load(&paths[..1], true).await?;
-            found.cpu_us_rules = load.run_warm(time, server.serving).await?.cpu_each();
-        }
-        cpus.release();
-    }
-    for threads in [1, 2] {
-        let server = start(threads)?;
-        ready(&deploy::client(&server)?).await?;
-        let path = path(0);
-        let is_right = |body: &str| body == EXPECTED;
-        // It sleeps while it waits: the processors are the server's, too.
-        let load = Load::new(&server.device, &[&path], CONNECTIONS, false, (true, is_right)).await?;
-        let run = load.run_warm(time, server.serving).await?;
-        found.threads.push(Threads { threads, requests_per_second: run.rate(), cpu_us: run.cpu_each() });
-    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let found = runtime.block_on(scale.measure(&options.endpoints))?;
     println!("{}", if options.json { serde_json::to_string_pretty(&found)? } else { found.table() });
     Ok(())
 }
 
-/// The path of an endpoint by its number.
-fn path(endpoint: usize) -> String {
-    let script = endpoint / PER_SCRIPT;
-    format!("/t{}/s{script}/e{}?name=TV", script / PER_TEAM, endpoint % PER_SCRIPT)
+struct Scale<'a> {
+    callboard: &'a Path,
+    directory: &'a Path,
+    cpus: Cpus,
+    time: Duration,
 }
 
-async fn deploy_all(client: &Client, scripts: std::ops::Range<usize>) -> anyhow::Result<()> {
-    let deploys = scripts.map(async |script| {
-        let (team, name) = (format!("t{}", script / PER_TEAM), format!("s{script}"));
-        let (mut manifest, mut source) = (format!("team = \"{team}\"\nscript = \"{name}\"\n"), String::new());
-        for endpoint in 0..PER_SCRIPT {
-            writeln!(
-                manifest,
-                "[[endpoint]]\npath = \"/{team}/{name}/e{endpoint}\"\nhandler = \"main::e{endpoint}\""
-            )?;
-            writeln!(source, "pub fn e{endpoint}(request) {{\n    `Hello ${{request.query(\"name\")}}`\n}}")?;
+impl Scale<'_> {
+    async fn measure(&self, sizes: &[usize]) -> anyhow::Result<Found> {
+        let mut found = Found { version: 2, rules: RULES, ..Found::default() };
+        let mut deployed = 0;
+        for endpoints in sizes.iter().copied() {
+            eprintln!("{endpoints} endpoints …");
+            let server = self.start(2, [])?;
+            let client = deploy::client(&server)?;
+            fill::scripts(&client, deployed / PER_SCRIPT..endpoints / PER_SCRIPT).await?;
+            deployed = endpoints;
+            let deploy_ms = fill::timed(&client).await?.as_secs_f64() * 1e3;
+            drop(server);
+            let first = found.sizes.first().copied();
+            let size = Size {
+                endpoints,
+                teams: endpoints.div_ceil(PER_SCRIPT * PER_TEAM),
+                deploy_ms,
+                store_mib: mib(bytes_below(&self.directory.join("data"))?),
+                ..Size::default()
+            };
+            let size = self.idle(size, first).await?;
+            found.sizes.push(self.busy(size).await?);
         }
-        let archive = deploy::archive(&[("callboard.toml", &manifest), ("main.rn", &source)])?;
-        client.upload(&team, &name, archive.into(), &Upload::default()).await?;
-        anyhow::Ok(())
-    });
-    stream::iter(deploys).buffer_unordered(DEPLOYS).try_collect().await
+        let server = self.cpus.for_server(|| self.start(1, []))?;
+        let client = self.at_rest(&server).await?;
+        fill::rules(&client, RULES).await?;
+        found.cpu_us_rules = self.cpu_us(&server, &[&path(0)]).await?;
+        drop(server);
+        for threads in [1, 2] {
+            let server = self.start(threads, [])?;
+            self.at_rest(&server).await?;
+            // It sleeps while it waits: the processors are the server's, too.
+            let load = self.load(&server, &[&path(0)], false).await?;
+            let run = load.run_warm(self.time, server.serving).await?;
+            found.threads.push(Threads { threads, requests_per_second: run.rate(), cpu_us: run.cpu_each() });
+        }
+        Ok(found)
+    }
+
+    /// What endpoints cost that nobody called, and what their first calls take.
+    async fn idle(&self, size: Size, first: Option<Size>) -> anyhow::Result<Size> {
+        let began = Instant::now();
+        let server = self.cpus.for_server(|| self.start(1, ["node.cache=1MiB".to_owned()]))?;
+        ready(&deploy::client(&server)?).await?;
+        let start_ms = began.elapsed().as_secs_f64() * 1e3;
+        self.at_rest(&server).await?;
+        let idle_mib = mib(cpu::resident(server.serving)?);
+        let paths = spread(size.endpoints, COLD);
+        self.cpus.pin_load();
+        let load = self.load(&server, &paths.iter().map(String::as_str).collect::<Vec<_>>(), true).await?;
+        let cold = load.once().await?;
+        self.cpus.release();
+        let us = |cold: &Histogram<u64>, quantile| cold.value_at_quantile(quantile) as f64 / 1e3;
+        let each = |first: Size| {
+            (idle_mib - first.idle_mib) * f64::from(1 << 20) / (size.endpoints - first.endpoints) as f64
+        };
+        Ok(Size {
+            start_ms,
+            idle_mib,
+            idle_bytes_each: first.map_or(0.0, each),
+            cold_p50_us: us(&cold, 0.5),
+            cold_p99_us: us(&cold, 0.99),
+            ..size
+        })
+    }
+
+    /// What calls cost among so many endpoints.
+    async fn busy(&self, size: Size) -> anyhow::Result<Size> {
+        let server = self.cpus.for_server(|| self.start(1, []))?;
+        self.at_rest(&server).await?;
+        let ready_mib = mib(cpu::resident(server.serving)?);
+        let paths = spread(size.endpoints, SPREAD);
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let cpu_us_one = self.cpu_us(&server, &paths[..1]).await?;
+        let cpu_us_spread = self.cpu_us(&server, &paths).await?;
+        Ok(Size { ready_mib, cpu_us_one, cpu_us_spread, ..size })
+    }
+
+    async fn cpu_us(&self, server: &Program, paths: &[&str]) -> anyhow::Result<f64> {
+        self.cpus.pin_load();
+        let run = self.load(server, paths, true).await?.run_warm(self.time, server.serving).await?;
+        self.cpus.release();
+        Ok(run.cpu_each())
+    }
+
+    async fn load(&self, server: &Program, paths: &[&str], awake: bool) -> anyhow::Result<Load> {
+        let is_right = |body: &str| body == EXPECTED;
+        Load::new(&server.device, paths, CONNECTIONS, awake, (true, is_right)).await
+    }
+
+    fn start(&self, workers: usize, settings: impl IntoIterator<Item = String>) -> anyhow::Result<Program> {
+        let always = [format!("node.workers={workers}"), "compiler.at_once=2".to_owned()];
+        Program::callboard(self.callboard, self.directory, always.into_iter().chain(settings))
+    }
+
+    /// Waits until a server is ready and has nothing to do any more, like reading units for whoever comes.
+    async fn at_rest(&self, server: &Program) -> anyhow::Result<Client> {
+        let client = deploy::client(server)?;
+        ready(&client).await?;
+        quiet(server.serving).await?;
+        Ok(client)
+    }
+}
+
+/// Paths of so many endpoints at most, of one script after the other, in an order that is always the same.
+fn spread(endpoints: usize, most: usize) -> Vec<String> {
+    let mut chance = Chance::new(1);
+    let mut scripts: Vec<usize> = (0..endpoints / PER_SCRIPT).collect();
+    for at in (1..scripts.len()).rev() {
+        scripts.swap(at, (chance.number() % (at as u64 + 1)) as usize);
+    }
+    let all = (0..PER_SCRIPT).flat_map(|nth| scripts.iter().map(move |script| script * PER_SCRIPT + nth));
+    all.take(most).map(path).collect()
 }
 
 /// Waits until a server says that it is ready.
 async fn ready(client: &Client) -> anyhow::Result<()> {
-    let until = Instant::now() + READY;
+    let until = Instant::now() + PATIENCE;
     while client.ready().await.is_err() {
-        ensure!(Instant::now() < until, "it was not ready in {READY:?}");
+        ensure!(Instant::now() < until, "it was not ready in {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
 }
 
-async fn set_rules(client: &Client) -> anyhow::Result<()> {
-    for rule in 0..RULES {
-        let scope = format!("endpoint:elsewhere/s{rule}/main");
-        let request = SwitchRequest::of(SwitchKind::Kill, "a rule more");
-        client.switch_off(&scope, &request, false).await?;
+async fn quiet(serving: ProcessId) -> anyhow::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let before = cpu::used(serving)?;
+        tokio::time::sleep(LOOK).await;
+        if cpu::used(serving)?.saturating_sub(before) <= LOOK.mul_f64(QUIET) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "it had something to do for {PATIENCE:?}");
     }
-    Ok(())
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 fn bytes_below(directory: &Path) -> anyhow::Result<u64> {
@@ -239,43 +236,4 @@ fn bytes_below(directory: &Path) -> anyhow::Result<u64> {
         bytes += if about.is_dir() { bytes_below(&entry.path())? } else { about.len() };
     }
     Ok(bytes)
-}
-
-impl Found {
-    fn table(&self) -> String {
-        let mut out = format!(
-            "{:>9} {:>6} {:>9} {:>11} {:>10} {:>12} {:>12} {:>14} {:>12} {:>12}\n",
-            "endpoints",
-            "teams",
-            "start ms",
-            "memory MiB",
-            "store MiB",
-            "bytes each",
-            "CPU µs, one",
-            "CPU µs, spread",
-            "cold p50 µs",
-            "cold p99 µs"
-        );
-        for size in &self.sizes {
-            let _ = writeln!(
-                out,
-                "{:>9} {:>6} {:>9.0} {:>11.1} {:>10.1} {:>12.0} {:>12.2} {:>14.2} {:>12.0} {:>12.0}",
-                size.endpoints,
-                size.teams,
-                size.start_ms,
-                size.resident_mib,
-                size.store_mib,
-                size.bytes_an_endpoint,
-                size.cpu_us_one,
-                size.cpu_us_spread,
-                size.cold_p50_us,
-                size.cold_p99_us
-            );
-        }
-        let _ = writeln!(out, "\nwith {} switches set: {:.2} µs", self.rules, self.cpu_us_rules);
-        for Threads { threads, requests_per_second, cpu_us } in &self.threads {
-            let _ = writeln!(out, "{threads} threads: {requests_per_second:.0}/s, {cpu_us:.2} µs");
-        }
-        out
-    }
 }

@@ -62,6 +62,22 @@ fn what_is_wrong_is_told_with_its_line_and_what_to_do() {
             "",
             "plan.toml:1:44: `after` is for `abort = true`",
         ),
+        ("calm = \"1h\"", "", "plan.toml:1:8: nothing comes before or after it"),
+        (
+            "thresholds = [{ that = \"isolation >= 0.5\", of = \"/\" }]",
+            "",
+            "plan.toml:1:15: isolation compares with calm, and the plan has none",
+        ),
+        (
+            "calm = \"100ms\"\nthresholds = [\"isolation >= 0.5\"]",
+            "",
+            "plan.toml:2:15: isolation is that of one request",
+        ),
+        (
+            "calm = \"100ms\"\nthresholds = [{ that = \"isolation >= 2\", of = \"/\" }]",
+            "",
+            "plan.toml:2:24: `2` is no bound for `isolation`",
+        ),
         ("", "wieght = 3", "plan.toml:7:1: unknown field `wieght`"),
         ("", "weight = -1.0", "plan.toml:7:10: that is no weight"),
         ("", "then = \"home\"", "plan.toml:7:8: there is no request `home`"),
@@ -95,7 +111,8 @@ fn what_is_wrong_is_told_with_its_line_and_what_to_do() {
 fn every_plan_that_is_shipped_can_be_played() {
     let plans = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(plans).unwrap() {
+    let neighbours = std::fs::read_dir(plans.join("neighbours")).unwrap();
+    for entry in std::fs::read_dir(plans).unwrap().chain(neighbours) {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "toml") {
             let plan = Plan::load(&path).unwrap_or_else(|fault| panic!("{fault}"));
@@ -103,7 +120,8 @@ fn every_plan_that_is_shipped_can_be_played() {
             names.push(plan.name);
         }
     }
-    assert!(names.len() >= 5, "{names:?}");
+    let neighbours = names.iter().filter(|name| name.starts_with("neighbour that ")).count();
+    assert!(names.len() >= 17 && neighbours == 7, "{names:?}");
 }
 
 #[test]

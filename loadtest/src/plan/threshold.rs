@@ -83,6 +83,8 @@ pub enum Metric {
     Late,
     /// Requests that were not sent.
     Unsent,
+    /// The p99 in calm, divided by the p99 after it; at most 1.
+    Isolation,
 }
 
 /// How two numbers are compared.
@@ -110,6 +112,28 @@ impl Compare {
             Self::AtLeast => found >= bound,
             Self::Equal => (found - bound).abs() < 1e-9,
         }
+    }
+}
+
+impl Threshold {
+    /// Whether a plan with so much calm can tell; otherwise what is wrong, and what to do.
+    pub(super) fn fits(&self, calm: Option<Duration>) -> Result<(), (&'static str, &'static str)> {
+        if self.metric != Metric::Isolation {
+            return Ok(());
+        }
+        if calm.is_none() {
+            return Err((
+                "isolation compares with calm, and the plan has none",
+                "add `calm = \"10s\"` to the plan",
+            ));
+        }
+        if !matches!(self.of, Some(Subject::Request(_))) {
+            return Err(("isolation is that of one request", "name it: `of = \"home\"`"));
+        }
+        if self.abort {
+            return Err(("isolation is known when the run is over", "leave out `abort`"));
+        }
+        Ok(())
     }
 }
 
@@ -148,6 +172,14 @@ pub(super) fn read(raw: &RawThreshold, known: Known<'_>, source: Source<'_>) -> 
         Metric::Quantile(_) | Metric::Max | Metric::Mean => {
             (unit::time(bound).map_err(|_| wrong("a time has a unit: `20ms`"))?.as_secs_f64(), false)
         }
+        Metric::Isolation => match unit::split(bound) {
+            Some((number, "")) if (0.0..=1.0).contains(&number) => (number, false),
+            _ => {
+                return Err(wrong(
+                    "write a number from 0 to 1: `isolation >= 0.5` bears twice the p99 of calm",
+                ));
+            }
+        },
         Metric::Rate => (bound.parse::<Rate>().map_err(|_| wrong("a rate has a unit: `490/s`"))?.0, false),
         _ => match unit::split(bound) {
             Some((number, "")) => (number, false),
@@ -211,7 +243,8 @@ fn metric(text: &str, known: Known<'_>) -> Result<Metric, (String, String)> {
         )
     };
     let unknown = || {
-        let all = "pN, max, mean, rate, errors, refused, status.N, transport, checks, late, unsent";
+        let all =
+            "pN, max, mean, rate, errors, refused, status.N, transport, checks, late, unsent, isolation";
         (format!("there is nothing called `{text}`"), format!("there are: {all}"))
     };
     Ok(match (head, tail) {
@@ -221,6 +254,7 @@ fn metric(text: &str, known: Known<'_>) -> Result<Metric, (String, String)> {
         ("errors", None) => Metric::Errors,
         ("late", None) => Metric::Late,
         ("unsent", None) => Metric::Unsent,
+        ("isolation", None) => Metric::Isolation,
         ("refused", None) => Metric::Refused(None),
         ("refused", Some(code)) => {
             let code = api::codes::find(code).ok_or_else(|| {

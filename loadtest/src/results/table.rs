@@ -56,6 +56,14 @@ impl Results {
             let word = if verdict.held { "held  " } else { "MISSED" };
             let _ = writeln!(out, "{word}  {}{of}: {}", verdict.that, verdict.found);
         }
+        for (name, isolation) in self.requests.keys().filter_map(|name| Some((name, self.isolation(name)?))) {
+            let (before, after) = (milliseconds(isolation.before), milliseconds(isolation.after));
+            let _ = writeln!(
+                out,
+                "isolation of {name}: {:.2} (p99 {before} in calm, {after} after it)",
+                isolation.score()
+            );
+        }
         self.acted(&mut out);
         if let Some(why) = &self.ended_early {
             let _ = writeln!(out, "\nended early: {why}");

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Isolation;
 use crate::plan::Plan;
 use crate::plan::threshold::{Metric, Subject, Threshold};
 use crate::tally::Tally;
@@ -25,15 +26,25 @@ pub struct Verdict {
 }
 
 /// Judges a threshold by what was counted in so many seconds.
-pub fn judge(threshold: &Threshold, of: Option<String>, tally: &Tally, seconds: f64) -> Verdict {
+pub fn judge(
+    threshold: &Threshold,
+    of: Option<String>,
+    tally: &Tally,
+    (seconds, isolation): (f64, Option<Isolation>),
+) -> Verdict {
     let that = threshold.text.clone();
-    let Some(found) = value(&threshold.metric, threshold.share, tally, seconds) else {
+    let found = match threshold.metric {
+        Metric::Isolation => isolation.map(Isolation::score),
+        _ => value(&threshold.metric, threshold.share, tally, seconds),
+    };
+    let Some(found) = found else {
         return Verdict { that, of, found: "no answer".to_owned(), held: false };
     };
     let held = threshold.compare.holds(found, threshold.bound);
     let found = match threshold.metric {
         Metric::Quantile(_) | Metric::Max | Metric::Mean => milliseconds(found),
         Metric::Rate => format!("{found:.1}/s"),
+        Metric::Isolation => format!("{found:.2}"),
         _ if threshold.share => format!("{found:.3}%"),
         _ => format!("{found}"),
     };
@@ -73,6 +84,7 @@ fn value(metric: &Metric, share: bool, tally: &Tally, seconds: f64) -> Option<f6
         Metric::Status(status) => tally.statuses.get(status).copied().unwrap_or(0),
         Metric::Transport(kind) => of(&tally.transport, *kind),
         Metric::Checks(name) => of(&tally.checks, name.as_deref()),
+        Metric::Isolation => return None,
         Metric::Late => tally.late,
         Metric::Unsent => tally.unsent,
     };

@@ -4,6 +4,7 @@
 //! is ended.
 //! Not here: when (`plan::action`).
 
+use std::ffi::OsString;
 use std::io::{Read, Seek};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,13 +37,15 @@ impl Actions {
     ///
     /// # Errors
     /// A thread could not be started.
-    pub fn start(actions: &[Action], began: Instant, end: Instant) -> anyhow::Result<Self> {
+    pub fn start(actions: &[Action], target: &str, began: Instant, end: Instant) -> anyhow::Result<Self> {
+        let ourselves = std::env::current_exe().context("finding this program")?;
         let (over, acted) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let mut threads = Vec::new();
         for action in actions {
             let (action, over, acted) = (action.clone(), Arc::clone(&over), Arc::clone(&acted));
+            let told = [("LOADTEST", ourselves.clone().into()), ("LOADTEST_TARGET", OsString::from(target))];
             let thread = std::thread::Builder::new().name("action".to_owned());
-            let spawned = thread.spawn(move || play(&action, (began, end), &over, &acted));
+            let spawned = thread.spawn(move || play(&action, &told, (began, end), &over, &acted));
             threads.push(spawned.context("starting a thread")?);
         }
         Ok(Self { threads, over, acted })
@@ -61,7 +64,16 @@ impl Actions {
     }
 }
 
-fn play(action: &Action, (began, end): (Instant, Instant), over: &AtomicBool, acted: &Mutex<Vec<Acted>>) {
+/// What a program is told in its environment.
+type Told = [(&'static str, OsString); 2];
+
+fn play(
+    action: &Action,
+    told: &Told,
+    (began, end): (Instant, Instant),
+    over: &AtomicBool,
+    acted: &Mutex<Vec<Acted>>,
+) {
     for (nth, at) in action.times.iter().enumerate() {
         while !over.load(Ordering::Relaxed) && began.elapsed() < *at {
             std::thread::park_timeout(LOOK);
@@ -70,7 +82,7 @@ fn play(action: &Action, (began, end): (Instant, Instant), over: &AtomicBool, ac
             return;
         }
         let at = began.elapsed().as_secs_f64();
-        let failed = run(action, nth, end + PATIENCE, over).err().map(|error| format!("{error:#}"));
+        let failed = run(action, told, nth, end + PATIENCE, over).err().map(|error| format!("{error:#}"));
         let took = began.elapsed().as_secs_f64() - at;
         let one = Acted { name: action.name.clone(), at, took, failed };
         acted.lock().unwrap_or_else(PoisonError::into_inner).push(one);
@@ -78,12 +90,13 @@ fn play(action: &Action, (began, end): (Instant, Instant), over: &AtomicBool, ac
 }
 
 /// Runs its program once; as an error, why that did not do what it should.
-fn run(action: &Action, nth: usize, until: Instant, over: &AtomicBool) -> anyhow::Result<()> {
+fn run(action: &Action, told: &Told, nth: usize, until: Instant, over: &AtomicBool) -> anyhow::Result<()> {
     let mut said = tempfile::tempfile().context("a file for what it says")?;
     let (program, arguments) = action.run.split_first().context("there is nothing to run")?;
     let mut child = Command::new(program)
         .args(arguments)
         .env("LOADTEST_ACTION", (nth + 1).to_string())
+        .envs(told.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(said.try_clone()?)

@@ -73,7 +73,7 @@ pub async fn play(plan: Arc<Plan>, about: About) -> anyhow::Result<Results> {
         threads.push(spawned.context("starting a thread")?);
     }
     let actions = if about.acts { plan.actions.as_slice() } else { &[] };
-    let actions = Actions::start(actions, began, began + plan.length())?;
+    let actions = Actions::start(actions, &about.url, began, began + plan.length())?;
     let progress = Progress::new(about.quiet, plan.length(), plan.interval);
     let samples = RefCell::new(Vec::new());
     let done = || threads.iter().all(JoinHandle::is_finished);
@@ -161,7 +161,7 @@ fn missed(plan: &Plan, records: &[Arc<Mutex<Record>>], at: Duration) -> Option<S
             return None;
         }
         let of = threshold.of.as_ref().map(|of| verdict::name(of, plan).to_owned());
-        let verdict = verdict::judge(threshold, of, &tally, at.as_secs_f64());
+        let verdict = verdict::judge(threshold, of, &tally, (at.as_secs_f64(), None));
         (!verdict.held).then(|| format!("`{}` was missed: {}", verdict.that, verdict.found))
     })
 }
