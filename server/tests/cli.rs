@@ -300,3 +300,14 @@ fn an_interruption_ends_a_command_with_130() {
     rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
 }
+
+#[test]
+fn a_server_with_a_token_that_is_too_short_says_so_and_starts_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let door = ["serve", "--device", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let output =
+        command(directory.path(), NOBODY, &door).env("CALLBOARD_ADMIN_TOKEN", "short").output().unwrap();
+    let (code, _, error) = told(&output);
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains("the admin token is too short") && !error.contains("panicked"), "{error}");
+}

@@ -99,7 +99,7 @@ impl Scale<'_> {
             deployed = endpoints;
             let deploy_ms = fill::timed(&client).await?.as_secs_f64() * 1e3;
             drop(server);
-            let first = found.sizes.first().copied();
+            let before = found.sizes.last().copied();
             let size = Size {
                 endpoints,
                 teams: endpoints.div_ceil(PER_SCRIPT * PER_TEAM),
@@ -107,7 +107,7 @@ impl Scale<'_> {
                 store_mib: mib(bytes_below(&self.directory.join("data"))?),
                 ..Size::default()
             };
-            let size = self.idle(size, first).await?;
+            let size = self.idle(size, before).await?;
             found.sizes.push(self.busy(size).await?);
         }
         let server = self.cpus.for_server(|| self.start(1, []))?;
@@ -127,7 +127,7 @@ impl Scale<'_> {
     }
 
     /// What endpoints cost that nobody called, and what their first calls take.
-    async fn idle(&self, size: Size, first: Option<Size>) -> anyhow::Result<Size> {
+    async fn idle(&self, size: Size, before: Option<Size>) -> anyhow::Result<Size> {
         let began = Instant::now();
         let server = self.cpus.for_server(|| self.start(1, ["node.cache=1MiB".to_owned()]))?;
         ready(&deploy::client(&server)?).await?;
@@ -140,13 +140,13 @@ impl Scale<'_> {
         let cold = load.once().await?;
         self.cpus.release();
         let us = |cold: &Histogram<u64>, quantile| cold.value_at_quantile(quantile) as f64 / 1e3;
-        let each = |first: Size| {
-            (idle_mib - first.idle_mib) * f64::from(1 << 20) / (size.endpoints - first.endpoints) as f64
+        let each = |before: Size| {
+            (idle_mib - before.idle_mib) * f64::from(1 << 20) / (size.endpoints - before.endpoints) as f64
         };
         Ok(Size {
             start_ms,
             idle_mib,
-            idle_bytes_each: first.map_or(0.0, each),
+            idle_bytes_each: before.map_or(0.0, each),
             cold_p50_us: us(&cold, 0.5),
             cold_p99_us: us(&cold, 0.99),
             ..size
@@ -178,7 +178,13 @@ impl Scale<'_> {
     }
 
     fn start(&self, workers: usize, settings: impl IntoIterator<Item = String>) -> anyhow::Result<Program> {
-        let always = [format!("node.workers={workers}"), "compiler.at_once=2".to_owned()];
+        let always = [
+            format!("node.workers={workers}"),
+            "compiler.at_once=2".to_owned(),
+            // Many teams keep a thread busy all the time; who takes more than an even part of it would be refused some
+            // calls, as it should be, and this measures calls that are answered.
+            "node.shedding=observe".to_owned(),
+        ];
         Program::callboard(self.callboard, self.directory, always.into_iter().chain(settings))
     }
 

@@ -16,7 +16,7 @@ pub(super) struct Size {
     pub(super) store_mib: f64,
     /// Resident with nearly no unit in memory, as if nobody had called anything today.
     pub(super) idle_mib: f64,
-    /// Of that, for each endpoint more than the smallest size has.
+    /// Of that, for each endpoint more than the size before has.
     pub(super) idle_bytes_each: f64,
     /// Resident with as many units ready as are kept by default.
     pub(super) ready_mib: f64,
