@@ -32,6 +32,7 @@ use crate::units::UnitFailure;
 
 pub use self::activate::{Activate, Activated, Delete};
 pub(crate) use self::apply::{Applied, Apply, ApplyAll, Live};
+use self::claims::Reserved;
 pub use self::deploy::{Deploy, Deployed};
 pub(crate) use self::prepare::{Depth, Prepared, prepare};
 pub(crate) use self::quota::MergeQuotas;
@@ -50,6 +51,7 @@ pub struct Controller {
     guards: HashMap<EndpointId, Arc<EndpointGuard>>,
     teams: HashMap<TeamName, Arc<TeamGuard>>,
     turns: Arc<Turns<ScriptId>>,
+    reserved: Arc<Reserved>,
     /// What operators set of quotas.
     quotas: Book,
     demand: Demand,
@@ -62,6 +64,7 @@ struct Work {
     store: Arc<dyn Store>,
     controller: Addr<Controller>,
     turns: Arc<Turns<ScriptId>>,
+    reserved: Arc<Reserved>,
 }
 
 impl Controller {
@@ -76,6 +79,7 @@ impl Controller {
             guards: HashMap::new(),
             teams: HashMap::new(),
             turns: Arc::default(),
+            reserved: Arc::default(),
             quotas: Book::new(quotas),
             demand: Demand::default(),
         };
@@ -89,6 +93,7 @@ impl Controller {
             store: Arc::clone(&self.store),
             controller: ctx.address(),
             turns: Arc::clone(&self.turns),
+            reserved: Arc::clone(&self.reserved),
         }
     }
 }

@@ -142,6 +142,13 @@ impl Routes {
         })
     }
 
+    /// Whether a script answers all routes of an endpoint now.
+    pub(crate) fn is_served_by(&self, script: &ScriptId, spec: &EndpointSpec) -> bool {
+        spec.methods.iter().all(|method| {
+            self.trie.get(spec.path.segments(), *method).is_some_and(|entry| entry.id.script == *script)
+        })
+    }
+
     /// An endpoint of another script that would answer a path that this one answers, too, and which is wanted.
     pub(crate) fn find_overlap(
         &self,

@@ -125,9 +125,11 @@ impl Work {
         if dry_run {
             return Ok(self.foretell_shift(&script, head, active.as_ref()));
         }
-        if let Some(active) = &active {
-            self.claim(&script, &active.manifest).await?;
-        }
+        // Until they are served.
+        let _reserved = match &active {
+            Some(active) => Some(self.claim(&script, &active.manifest).await?),
+            None => None,
+        };
         let number = active.as_ref().map(|active| active.revision.number);
         let commit = Commit {
             script: script.clone(),

@@ -169,9 +169,11 @@ impl Work {
     ) -> Result<(Revision, Head, Applied), ControlError> {
         let manifest = deploy.bundle.manifest();
         self.shared.units.keep(&deploy.bundle, opened).await?;
-        if deploy.activate {
-            self.claim(&deploy.script, manifest).await?;
-        }
+        // Until they are served.
+        let _reserved = match deploy.activate {
+            true => Some(self.claim(&deploy.script, manifest).await?),
+            false => None,
+        };
         let (revision, head) = match self.commit(deploy).await {
             Ok(done) => done,
             Err(error) => {

@@ -273,3 +273,30 @@ fn two_nodes_on_one_store_come_to_serve_the_same() {
         let _: Vec<(ScriptId, _)> = other.controller().send(Heads).await.unwrap();
     });
 }
+
+#[test]
+fn of_two_teams_that_would_answer_the_same_path_and_ask_at_once_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    system(|| async move {
+        let node = Place::open(&path).await.node("a").await;
+        let source = "pub fn f(request) { 1 }";
+        let shapes =
+            [("/a/{x}", "/a/lit"), ("/b/{r*}", "/b/c/d"), ("/c/{x}/b", "/c/a/{y}"), ("/d/{x}", "/d/{y}")];
+        for (nth, (one, other)) in shapes.into_iter().enumerate() {
+            let of = |team: &str, path: &str| {
+                deploy(&node, bundle(&format!("{team}/s{nth}"), source, &[&format!("{path} f")]))
+            };
+            let done = futures_util::future::join(of("tv", one), of("radio", other)).await;
+            let mut codes = [code(&done.0), code(&done.1)];
+            // Who was let in may come again, and who was refused is so again.
+            assert_eq!([code(&of("tv", one).await), code(&of("radio", other).await)], codes);
+            codes.sort_unstable();
+            assert_eq!(codes, ["ok", "route.conflict"], "{one} and {other}");
+        }
+        // Within a team they may.
+        let of = |script: &str, path: &str| deploy(&node, bundle(script, source, &[&format!("{path} f")]));
+        let done = futures_util::future::join(of("tv/e1", "/e/{x}"), of("tv/e2", "/e/lit")).await;
+        assert_eq!([code(&done.0), code(&done.1)], ["ok", "ok"]);
+    });
+}
