@@ -53,8 +53,19 @@ pub fn merge(parts: Vec<Results>) -> anyhow::Result<Results> {
     let mut parts = parts.into_iter();
     let mut all = parts.next().context("there is nothing to put together")?;
     for part in parts {
-        let same = all.plan == part.plan && all.protocol == part.protocol && all.interval == part.interval;
-        ensure!(same, "`{}` and `{}` are not parts of one load", all.plan, part.plan);
+        let same = all.plan == part.plan
+            && all.protocol == part.protocol
+            && all.interval == part.interval
+            && all.calm == part.calm
+            && of(&all.shares) == of(&part.shares);
+        ensure!(
+            same,
+            "`{}` ({}) and `{}` ({}) are not parts of one load",
+            all.plan,
+            all.shares.join(", "),
+            part.plan,
+            part.shares.join(", ")
+        );
         for share in part.shares {
             ensure!(!all.shares.contains(&share), "the part {share} is there twice");
             all.shares.push(share);
@@ -81,6 +92,11 @@ pub fn merge(parts: Vec<Results>) -> anyhow::Result<Results> {
         }
         all.actions.extend(part.actions);
     }
+    let whole = of(&all.shares).and_then(|of| of.parse::<usize>().ok()).unwrap_or(1);
+    if all.shares.len() < whole {
+        let there = all.shares.join(", ");
+        eprintln!("warning: of {whole} parts only {there} are there: this is not the whole load");
+    }
     all.sum_up();
     all.thresholds = all
         .thresholds
@@ -88,4 +104,9 @@ pub fn merge(parts: Vec<Results>) -> anyhow::Result<Results> {
         .map(|verdict| Ok(all.verdict(&threshold::again(&verdict.that)?, verdict.of.clone())))
         .collect::<anyhow::Result<_>>()?;
     Ok(all)
+}
+
+/// Of how many parts these are, as it is written.
+fn of(shares: &[String]) -> Option<&str> {
+    shares.first()?.split_once('/').map(|(_, of)| of)
 }

@@ -50,6 +50,8 @@ pub const FAILED: u8 = 3;
 pub const UNREACHED: u8 = 4;
 /// The generator did not keep up, so that the run says nothing.
 pub const INVALID: u8 = 5;
+/// Somebody stopped it.
+pub const INTERRUPTED: u8 = 130;
 
 /// What is played against whom.
 #[derive(Debug, Args)]
@@ -153,7 +155,11 @@ pub fn get(options: &GetOptions) -> ExitCode {
         eprintln!("error: that is not one request; give `--rate` and `--for` more");
         return ExitCode::from(BAD_INPUT);
     }
-    exit(play(plan, &url, &options.how))
+    let done = play(plan, &url, &options.how).and_then(|results| match results.summary.answered {
+        0 => Err(Stop::Unreached { target: url.clone(), error: anyhow::anyhow!("nothing was answered") }),
+        _ => Ok(results),
+    });
+    exit(done)
 }
 
 /// What follows the server's name in a URL.
@@ -178,6 +184,9 @@ fn exit(done: Result<Results, Stop>) -> ExitCode {
 
 /// The exit code of results.
 pub fn code(results: &Results) -> u8 {
+    if results.ended_early.as_deref() == Some(control::INTERRUPTED) {
+        return INTERRUPTED;
+    }
     if !results.summary.valid {
         return INVALID;
     }

@@ -36,6 +36,8 @@ impl Results {
         ensure!(head.format == FORMAT, "its format is `{}`, and this program reads `{FORMAT}`", head.format);
         let read: Self = serde_json::from_slice(text)?;
         ensure!(read.interval > 0.0 && read.interval.is_finite(), "its intervals have no length");
+        let is_time = |calm: f64| calm > 0.0 && calm.is_finite();
+        ensure!(read.calm.is_none_or(is_time), "its calm is no time");
         let mut summed = read.clone();
         summed.sum_up();
         ensure!(summed.requests == read.requests, "its sums are not those of its intervals");

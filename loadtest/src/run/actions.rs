@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Seek};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,12 +14,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::plan::action::Action;
 use crate::results::Acted;
 
 /// How long a program may go on after the run.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same where the run was interrupted.
+const HURRY: Duration = Duration::from_secs(2);
 /// How often it is looked after.
 const LOOK: Duration = Duration::from_millis(10);
 /// How much of what it said is kept.
@@ -27,9 +31,15 @@ const SAID_MAX: usize = 300;
 /// The actions of a run.
 pub struct Actions {
     threads: Vec<JoinHandle<()>>,
-    /// Once the run is over no program is started.
-    over: Arc<AtomicBool>,
+    over: Arc<Over>,
     acted: Arc<Mutex<Vec<Acted>>>,
+}
+
+/// Once the run is over no program is started, and once it was interrupted none has long to end.
+#[derive(Debug, Default)]
+struct Over {
+    run: AtomicBool,
+    hurry: AtomicBool,
 }
 
 impl Actions {
@@ -39,7 +49,7 @@ impl Actions {
     /// A thread could not be started.
     pub fn start(actions: &[Action], target: &str, began: Instant, end: Instant) -> anyhow::Result<Self> {
         let ourselves = std::env::current_exe().context("finding this program")?;
-        let (over, acted) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let (over, acted): (Arc<Over>, _) = Default::default();
         let mut threads = Vec::new();
         for action in actions {
             let (action, over, acted) = (action.clone(), Arc::clone(&over), Arc::clone(&acted));
@@ -51,9 +61,15 @@ impl Actions {
         Ok(Self { threads, over, acted })
     }
 
-    /// Waits for those that are under way, and answers what became of all.
-    pub fn end(self) -> Vec<Acted> {
-        self.over.store(true, Ordering::Relaxed);
+    /// Waits for those that are under way, and answers what became of all. Those of a run that was interrupted have
+    /// little time.
+    pub fn end(self, was_interrupted: bool) -> Vec<Acted> {
+        self.over.hurry.store(was_interrupted, Ordering::Relaxed);
+        self.over.run.store(true, Ordering::Relaxed);
+        if self.threads.iter().any(|thread| !thread.is_finished()) {
+            let patience = if was_interrupted { HURRY } else { PATIENCE };
+            eprintln!("the run is over; programs of actions have {} s to end", patience.as_secs());
+        }
         for thread in self.threads {
             // What it noted before it failed is there all the same.
             let _ = thread.join();
@@ -71,14 +87,14 @@ fn play(
     action: &Action,
     told: &Told,
     (began, end): (Instant, Instant),
-    over: &AtomicBool,
+    over: &Over,
     acted: &Mutex<Vec<Acted>>,
 ) {
     for (nth, at) in action.times.iter().enumerate() {
-        while !over.load(Ordering::Relaxed) && began.elapsed() < *at {
+        while !over.run.load(Ordering::Relaxed) && began.elapsed() < *at {
             std::thread::park_timeout(LOOK);
         }
-        if over.load(Ordering::Relaxed) {
+        if over.run.load(Ordering::Relaxed) {
             return;
         }
         let at = began.elapsed().as_secs_f64();
@@ -90,13 +106,14 @@ fn play(
 }
 
 /// Runs its program once; as an error, why that did not do what it should.
-fn run(action: &Action, told: &Told, nth: usize, until: Instant, over: &AtomicBool) -> anyhow::Result<()> {
+fn run(action: &Action, told: &Told, nth: usize, until: Instant, over: &Over) -> anyhow::Result<()> {
     let mut said = tempfile::tempfile().context("a file for what it says")?;
     let (program, arguments) = action.run.split_first().context("there is nothing to run")?;
     let mut child = Command::new(program)
         .args(arguments)
         .env("LOADTEST_ACTION", (nth + 1).to_string())
         .envs(told.iter().cloned())
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(said.try_clone()?)
@@ -107,11 +124,14 @@ fn run(action: &Action, told: &Told, nth: usize, until: Instant, over: &AtomicBo
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if over.load(Ordering::Relaxed) {
-            until = until.min(Instant::now() + PATIENCE);
+        if over.run.load(Ordering::Relaxed) {
+            let patience = if over.hurry.load(Ordering::Relaxed) { HURRY } else { PATIENCE };
+            until = until.min(Instant::now() + patience);
         }
         if Instant::now() > until {
-            child.kill()?;
+            // With all that it started.
+            let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            group.map(|group| kill_process_group(group, Signal::KILL)).transpose()?;
             child.wait()?;
             anyhow::bail!("it did not end");
         }

@@ -22,6 +22,9 @@ use crate::plan::Plan;
 use crate::plan::threshold::Subject;
 use crate::results::{self, Results, verdict};
 
+/// Why a run ended that somebody stopped.
+pub const INTERRUPTED: &str = "it was interrupted";
+
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(500);
 /// The run begins so long after its threads, so that all are there.
@@ -86,7 +89,7 @@ pub async fn play(plan: Arc<Plan>, about: About) -> anyhow::Result<Results> {
         },
     };
     progress.end();
-    let actions = actions.end();
+    let actions = actions.end(ended_early.as_ref().is_some_and(|(why, _)| why == INTERRUPTED));
     for thread in threads {
         thread.join().map_err(|_| anyhow!("a thread that sends failed"))??;
     }
@@ -125,7 +128,7 @@ async fn watch(
             _ = next.tick() => {}
             _ = &mut interrupted, if listens => {
                 listens = false;
-                why.get_or_insert(("it was interrupted".to_owned(), began.elapsed()));
+                why.get_or_insert((INTERRUPTED.to_owned(), began.elapsed()));
             }
             () = tokio::time::sleep(Duration::from_millis(20)) => continue,
         }
