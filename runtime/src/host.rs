@@ -6,6 +6,7 @@
 
 mod absent;
 pub mod ambient;
+mod append;
 pub mod call;
 pub mod checkpoints;
 pub mod encode;

@@ -7,6 +7,7 @@ use rune::alloc::String as ScriptString;
 use rune::runtime::{Bytes, Value, VmResult};
 use rune::{ContextError, Module, vm_try};
 
+use super::append::append;
 use crate::fuel;
 
 /// What stays as it is in a part of a URL.
@@ -34,7 +35,7 @@ fn decoded(result: Result<Vec<u8>, base64::DecodeError>) -> VmResult<Result<Byte
     match result {
         Ok(found) => {
             let mut bytes = rune::alloc::Vec::new();
-            vm_try!(bytes.try_extend_from_slice(&found));
+            vm_try!(append(&mut bytes, &found));
             VmResult::Ok(Ok(Bytes::from_vec(bytes)))
         }
         Err(error) => VmResult::Ok(Err(vm_try!(text(&format!("this is no base64: {error}"))))),

@@ -8,6 +8,7 @@ use rune::alloc::fmt::TryWrite;
 use rune::runtime::{Formatter, Object, Protocol, Value, VmResult};
 use rune::{Any, ContextError, Module, vm_try};
 
+use super::append::append;
 use super::json_read::{self, Kind};
 use super::{call, json_write};
 use crate::fuel;
@@ -77,7 +78,7 @@ impl Json {
                     Text::Shared(text) => Text::Shared(text.slice_ref(part)),
                     Text::Own(_) => {
                         let mut own = rune::alloc::Vec::new();
-                        vm_try!(own.try_extend_from_slice(part));
+                        vm_try!(append(&mut own, part));
                         Text::Own(own)
                     }
                 };
@@ -230,7 +231,7 @@ impl Json {
         let max = vm_try!(call::with_current(|call| call.response_max));
         if let Text::Shared(text) = &self.text {
             let mut own = rune::alloc::Vec::new();
-            vm_try!(own.try_extend_from_slice(text.trim_ascii()));
+            vm_try!(append(&mut own, text.trim_ascii()));
             self.text = Text::Own(own);
         }
         let Text::Own(text) = &mut self.text else { unreachable!("made the script's own above") };
@@ -285,7 +286,7 @@ fn parse(text: rune::runtime::Ref<str>) -> VmResult<Result<Json, rune::alloc::St
         return VmResult::Ok(Err(vm_try!(rune::alloc::String::try_from(message.as_str()))));
     }
     let mut own = rune::alloc::Vec::new();
-    vm_try!(own.try_extend_from_slice(text.trim().as_bytes()));
+    vm_try!(append(&mut own, text.trim().as_bytes()));
     VmResult::Ok(Ok(Json::own(own)))
 }
 

@@ -6,6 +6,7 @@ use rune::alloc::Vec as ScriptVec;
 use rune::runtime::{Object, OwnedTuple, TypeValue, Value, Vec as RuneVec, VmResult};
 use rune::{TypeHash, vm_try};
 
+use super::append::append;
 use super::json::Json;
 use crate::fuel;
 
@@ -30,7 +31,7 @@ impl<'a> Writer<'a> {
         if self.text.len() + bytes.len() > self.max {
             return VmResult::Err(fuel::stop(fuel::Stop::Response));
         }
-        vm_try!(self.text.try_extend_from_slice(bytes));
+        vm_try!(append(self.text, bytes));
         VmResult::Ok(())
     }
 

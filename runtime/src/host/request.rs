@@ -8,6 +8,7 @@ use rune::alloc::String as ScriptString;
 use rune::runtime::{Ref, Value, VmResult};
 use rune::{Any, ContextError, Module, vm_try};
 
+use super::append::append;
 use super::json::Json;
 use crate::fuel;
 
@@ -156,7 +157,7 @@ impl Request {
     fn bytes(&self) -> VmResult<rune::runtime::Bytes> {
         vm_try!(fuel::charge(1 + self.body.len() as u64 / 256));
         let mut bytes = rune::alloc::Vec::new();
-        vm_try!(bytes.try_extend_from_slice(&self.body));
+        vm_try!(append(&mut bytes, &self.body));
         VmResult::Ok(rune::runtime::Bytes::from_vec(bytes))
     }
 

@@ -30,6 +30,7 @@ use rune::alloc::fmt::TryWrite;
 use rune::runtime::{Formatter, Object, Protocol, Ref, Value, VmResult};
 use rune::{Any, ContextError, Module, vm_try};
 
+use super::append::append;
 use super::call::{self, CallContext};
 use super::json::Json;
 use super::request::{maybe, text};
@@ -209,7 +210,7 @@ impl Answer {
     fn bytes(&self) -> VmResult<rune::runtime::Bytes> {
         vm_try!(fuel::charge(1 + self.body.len() as u64 / 256));
         let mut bytes = rune::alloc::Vec::new();
-        vm_try!(bytes.try_extend_from_slice(&self.body));
+        vm_try!(append(&mut bytes, &self.body));
         VmResult::Ok(rune::runtime::Bytes::from_vec(bytes))
     }
 
