@@ -15,6 +15,7 @@ mod queue;
 mod refusals;
 mod registry;
 mod run;
+mod slice;
 mod slow;
 mod unit;
 
@@ -54,6 +55,7 @@ pub(crate) use self::queue::{InTurn, Queue};
 use self::refusals::Decisions;
 pub use self::refusals::{Decision, History};
 pub use self::registry::LaneRegistry;
+pub use self::slice::shorten_slices;
 pub use self::slow::SlowLanes;
 use self::unit::Running;
 use crate::events::{self, Event};
@@ -97,6 +99,9 @@ struct Inner {
 impl Lane {
     /// Opens the lane of this thread, which has to be one of actix and serves a door.
     pub fn open(node: &Node, index: usize) -> Self {
+        if let Err(error) = shorten_slices() {
+            tracing::info!(%error, "a thread that serves has slices as long as others'");
+        }
         Self::of_kind(node, index, Kind::Turns)
     }
 

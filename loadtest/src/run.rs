@@ -9,6 +9,8 @@ pub mod schedule;
 
 mod alarm;
 
+mod slice;
+
 pub mod wire;
 
 mod generator;

@@ -1,22 +1,29 @@
 //! Compiling in a child process: whatever a source does to the compiler, it costs that one deploy.
 //!
-//! The parent sends the bundle as an archive and reads the unit's parts or the diagnostics back. The
-//! child bounds itself in its first lines, before it reads a byte: processor time, memory, no new files,
-//! no core dump; it ends with its parent. The signing key never reaches it.
+//! The server sends the bundle as an archive and reads the unit's parts or the diagnostics back. Each bundle has a
+//! process of its own, which a [`fork_server`] makes of itself: it has everything built, and the server has no
+//! program to start. The child bounds itself in its first lines, before it reads a byte: processor time, memory, no
+//! new files, no core dump; it ends with its parent. The signing key never reaches it.
 //! Not here: what is compiled and how (`compile`).
 
+mod fork_server;
+mod forks;
 mod turns;
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitCode, Stdio};
+use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use self::fork_server::Role;
+use self::forks::{Fork, Forks};
 use self::turns::{NoPlace, Turns};
 use crate::archive::ArchiveLimits;
 use crate::bundle::Bundle;
@@ -27,12 +34,10 @@ use crate::diagnostic::Diagnostics;
 /// The largest answer of a child, in bytes: the largest unit, and as much again for what else it says.
 const ANSWER_MAX: u64 = codec::LARGEST as u64 * 2;
 
-/// How much lower a compiler's priority is than that of the threads that serve, in the steps of `nice`.
-const NICE: i32 = 10;
 /// How compilations are run and bounded.
 #[derive(Debug, Clone)]
 pub struct CompilerConfig {
-    /// The program that runs [`child_main`], usually this one.
+    /// The program that runs [`fork_server_main`], usually this one.
     pub program: PathBuf,
     /// What makes it do so.
     pub arguments: Vec<OsString>,
@@ -51,7 +56,7 @@ pub struct CompilerConfig {
 }
 
 impl CompilerConfig {
-    /// The defaults, for a program that takes `argument` as the order to be the child.
+    /// The defaults, for a program that takes `argument` as the order to be the fork server.
     pub fn new(program: PathBuf, argument: &str) -> Self {
         Self {
             program,
@@ -124,15 +129,16 @@ impl From<NoPlace> for CompileError {
 /// Runs compilations, so many at once.
 #[derive(Debug)]
 pub struct Compiler {
-    config: CompilerConfig,
+    wall: Duration,
+    forks: Forks,
     turns: Turns,
 }
 
 impl Compiler {
-    /// A compiler with these bounds.
+    /// A compiler with these bounds. Its process is started when the first bundle comes.
     pub fn new(config: CompilerConfig) -> Self {
-        let turns = Turns::new(config.at_once, config.queue);
-        Self { config, turns }
+        let (wall, turns) = (config.wall, Turns::new(config.at_once, config.queue));
+        Self { wall, forks: Forks::new(config), turns }
     }
 
     /// Compiles a bundle in a child process, in turn with others. `team` is whose turn it is.
@@ -142,29 +148,16 @@ impl Compiler {
     pub async fn compile(&self, team: &str, bundle: &Bundle) -> Result<Compilation, CompileError> {
         let mut turn = self.turns.enter(team)?;
         turn.come().await;
-        let wall = self.config.wall;
-        match tokio::time::timeout(wall, self.run(bundle)).await {
+        match tokio::time::timeout(self.wall, self.run(bundle)).await {
             Ok(result) => result,
-            Err(_) => Err(CompileError::TooLong(wall)),
+            Err(_) => Err(CompileError::TooLong(self.wall)),
         }
     }
 
+    /// Dropping this ends the child.
     async fn run(&self, bundle: &Bundle) -> Result<Compilation, CompileError> {
-        let mut child = tokio::process::Command::new(&self.config.program)
-            .args(&self.config.arguments)
-            .arg(self.config.cpu_seconds.to_string())
-            .arg(self.config.memory.to_string())
-            .env_clear()
-            .envs(self.config.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(CompileError::Child)?;
-        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(CompileError::Child(std::io::ErrorKind::BrokenPipe.into()));
-        };
+        let Fork { work, mut end } = self.forks.fork().map_err(CompileError::Child)?;
+        let (output, mut input) = work.into_split();
         let archive = bundle.to_archive();
         let send = async {
             // A child that died early is told by its status below.
@@ -174,17 +167,16 @@ impl Compiler {
         let mut answer = Vec::new();
         let mut output = output.take(ANSWER_MAX + 1);
         let receive = output.read_to_end(&mut answer);
+        // A child that died with a part of the bundle unread resets the connection.
         let ((), received) = tokio::join!(send, receive);
-        received.map_err(CompileError::Child)?;
         if answer.len() as u64 > ANSWER_MAX {
-            // It would wait for ever to be read to its end.
-            child.kill().await.map_err(CompileError::Child)?;
             return Err(CompileError::TooLarge);
         }
-        let status = child.wait().await.map_err(CompileError::Child)?;
+        let status = ExitStatus::from_raw(end.read_i32().await.map_err(CompileError::Child)?);
         if !status.success() {
             return Err(CompileError::Died(died(status)));
         }
+        received.map_err(CompileError::Child)?;
         match rmp_serde::from_slice(&answer) {
             Ok(Answer::Compiled(compiled, _)) if compiled.is_too_large() => Err(CompileError::TooLarge),
             Ok(Answer::Compiled(compiled, warnings)) => Ok(Compilation { compiled, warnings }),
@@ -194,8 +186,7 @@ impl Compiler {
     }
 }
 
-fn died(status: std::process::ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
+fn died(status: ExitStatus) -> String {
     match status.signal() {
         Some(24 | 9) => "it used up its processor time or was killed".to_owned(),
         Some(6 | 11) => "it ran out of memory or stack".to_owned(),
@@ -204,43 +195,58 @@ fn died(status: std::process::ExitStatus) -> String {
     }
 }
 
-/// The child's whole life. `cpu_seconds` and `memory` are its own bounds.
-pub fn child_main(cpu_seconds: u64, memory: u64) -> ExitCode {
+/// The fork server's whole life, and that of each child that it becomes. `cpu_seconds` and `memory` are a child's
+/// bounds.
+pub fn fork_server_main(cpu_seconds: u64, memory: u64) -> ExitCode {
+    match fork_server::serve() {
+        Ok(Role::Over) => ExitCode::SUCCESS,
+        Ok(Role::Child(work)) => child_main(&work, cpu_seconds, memory),
+        Err(_) => ExitCode::from(72),
+    }
+}
+
+/// The child's whole life.
+fn child_main(work: &UnixStream, cpu_seconds: u64, memory: u64) -> ExitCode {
     if bound_itself(cpu_seconds, memory).is_err() {
         return ExitCode::from(70);
     }
-    let work = std::thread::Builder::new().stack_size(STACK).spawn(|| {
-        let mut archive = Vec::new();
-        std::io::stdin().take(ArchiveLimits::default().total.get() * 2).read_to_end(&mut archive)?;
-        let answer = match Bundle::from_archive(&archive, &ArchiveLimits::default()) {
-            Ok(bundle) => match compile(&bundle) {
-                Ok(compilation) => Answer::Compiled(compilation.compiled, compilation.warnings),
-                Err(diagnostics) => Answer::Wrong(diagnostics),
-            },
-            Err(diagnostics) => Answer::Wrong(diagnostics),
-        };
-        let answer = rmp_serde::to_vec(&answer).map_err(std::io::Error::other)?;
-        let mut out = std::io::stdout().lock();
-        out.write_all(&answer)?;
-        out.flush()
-    });
-    match work.map(std::thread::JoinHandle::join) {
-        Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
+    match on_large_stack(|| answer(work)) {
+        Some(Ok(())) => ExitCode::SUCCESS,
         _ => ExitCode::from(71),
     }
 }
 
+fn answer(mut work: &UnixStream) -> std::io::Result<()> {
+    let mut archive = Vec::new();
+    work.take(ArchiveLimits::default().total.get() * 2).read_to_end(&mut archive)?;
+    let answer = match Bundle::from_archive(&archive, &ArchiveLimits::default()) {
+        Ok(bundle) => match compile(&bundle) {
+            Ok(compilation) => Answer::Compiled(compilation.compiled, compilation.warnings),
+            Err(diagnostics) => Answer::Wrong(diagnostics),
+        },
+        Err(diagnostics) => Answer::Wrong(diagnostics),
+    };
+    let answer = rmp_serde::to_vec(&answer).map_err(std::io::Error::other)?;
+    work.write_all(&answer)
+}
+
+/// Does work that nests as deep as sources may; nothing when it could not be begun or ended in a panic.
+fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok()?.join().ok()
+    })
+}
+
+/// What a child may take. Its priority and what it may not do at all it has from the fork server.
 fn bound_itself(cpu_seconds: u64, memory: u64) -> rustix::io::Result<()> {
-    // Compiling is never as urgent as serving. A machine that does not allow this compiles all the same.
-    let _ = rustix::process::setpriority_process(None, NICE);
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-    rustix::thread::set_no_new_privs(true)?;
-    let at_most = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
-    setrlimit(Resource::Core, at_most(0))?;
-    setrlimit(Resource::Fsize, at_most(0))?;
     setrlimit(Resource::Cpu, at_most(cpu_seconds))?;
     setrlimit(Resource::As, at_most(memory))?;
     setrlimit(Resource::Nofile, at_most(3))
+}
+
+fn at_most(limit: u64) -> Rlimit {
+    Rlimit { current: Some(limit), maximum: Some(limit) }
 }
 
 #[cfg(test)]

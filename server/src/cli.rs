@@ -48,9 +48,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return exit.into();
         }
     };
-    if let Command::CompileChild { cpu, memory } = cli.command {
-        // It has codes of its own, which only its parent reads.
-        return entry::compile_child(cpu, memory);
+    if let Command::ForkServer { cpu, memory } = cli.command {
+        // It and its children have codes of their own, which only the server reads.
+        return entry::fork_server(cpu, memory);
     }
     let out = Out::new(&cli.output);
     let exit = dispatch(cli.command, &out).unwrap_or_else(|failure| {
@@ -66,7 +66,7 @@ fn dispatch(command: Command, out: &Out) -> Result<Exit, Failure> {
         Command::Serve(arguments) => entry::serve(&arguments.serve.load()?),
         Command::Demo(arguments) => entry::demo(&arguments.load()?),
         Command::ServingChild(arguments) => entry::serving_child(arguments.load()?),
-        Command::CompileChild { .. } => Err(Failure::usage("that is for the server alone")),
+        Command::ForkServer { .. } => Err(Failure::usage("that is for the server alone")),
         Command::Config(arguments) => server::config(&arguments, out),
         Command::Upgrade(arguments) => wait(server::upgrade(&arguments, out)),
         Command::Store(arguments) => wait(server::store(&arguments, out)),

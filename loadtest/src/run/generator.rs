@@ -19,6 +19,7 @@ use tokio::task::LocalSet;
 use super::alarm::Alarm;
 use super::record::{Ended, Outcome, Record};
 use super::schedule::{Arrival, Schedule, Share};
+use super::slice;
 use super::wire::{self, Sender, Target};
 use crate::plan::Plan;
 
@@ -51,6 +52,7 @@ pub struct Work {
 /// # Errors
 /// The system has no timer, or no thread's runtime.
 pub fn generate(work: Work) -> anyhow::Result<()> {
+    slice::shorten();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
         let pool = Rc::new(Pool {

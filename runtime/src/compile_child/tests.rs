@@ -12,16 +12,21 @@ fn bundle() -> Bundle {
     Bundle::from_files(files).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)))
 }
 
-/// A compiler whose child is this program of the shell.
-fn compiler(program: &str, wall: Duration) -> Compiler {
-    let arguments = vec!["-c".into(), program.into()];
-    Compiler::new(CompilerConfig { arguments, wall, ..CompilerConfig::new("/bin/sh".into(), "") })
+/// A compiler whose fork server is played: each child does this with the sockets of its bundle and its end.
+fn compiler(wall: Duration, child: fn(UnixStream, UnixStream)) -> Compiler {
+    let (forks, orders) = Forks::played();
+    std::thread::spawn(move || {
+        while let Ok(Some((work, end))) = fork_server::order(&orders) {
+            std::thread::spawn(move || child(work, end));
+        }
+    });
+    Compiler { wall, forks, turns: Turns::new(1, 256) }
 }
 
 #[tokio::test]
 async fn a_child_that_says_too_much_is_ended_at_once() {
     let endless =
-        compiler("cat > /dev/null; while :; do head -c 1000000 /dev/zero; done", Duration::from_secs(60));
+        compiler(Duration::from_secs(60), |mut work, _end| while work.write_all(&[0; 1_000_000]).is_ok() {});
     for _ in 0..2 {
         let refused = endless.compile("tv", &bundle()).await.unwrap_err();
         assert_eq!(refused.code(), "compiler.too_large", "{refused}");
@@ -29,8 +34,28 @@ async fn a_child_that_says_too_much_is_ended_at_once() {
 }
 
 #[tokio::test]
-async fn a_child_that_says_nothing_is_ended_in_time() {
-    let silent = compiler("exec sleep 600", Duration::from_millis(50));
+async fn a_child_that_says_nothing_is_given_up_in_time() {
+    let silent = compiler(Duration::from_millis(50), |work, mut end| {
+        // The fork server sees its child given up by this.
+        assert_eq!(end.read(&mut [0]).unwrap(), 0);
+        drop(work);
+    });
     let refused = silent.compile("tv", &bundle()).await.unwrap_err();
     assert_eq!(refused.code(), "compiler.timeout", "{refused}");
+}
+
+#[tokio::test]
+async fn how_a_child_ended_is_told() {
+    let killed = compiler(Duration::from_secs(60), |work, mut end| {
+        drop(work);
+        end.write_all(&9_i32.to_be_bytes()).unwrap();
+    });
+    let refused = killed.compile("tv", &bundle()).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), died(ExitStatus::from_raw(9))),
+        ("compiler.died", "it used up its processor time or was killed".to_owned())
+    );
+    let never_forked = compiler(Duration::from_secs(60), |work, end| drop((work, end)));
+    let refused = never_forked.compile("tv", &bundle()).await.unwrap_err();
+    assert_eq!(refused.code(), "compiler.unavailable", "{refused}");
 }

@@ -121,12 +121,12 @@ pub enum Command {
     Upgrade(ServeArguments),
     /// Look after the store
     Store(StoreArguments),
-    /// Compile one bundle from standard input
+    /// Fork a compiler for each bundle that comes by standard input
     #[command(hide = true)]
-    CompileChild {
-        /// Processor time in seconds
+    ForkServer {
+        /// Processor time in seconds of each
         cpu: u64,
-        /// Memory in bytes
+        /// Memory in bytes of each
         memory: u64,
     },
     /// Serve on the sockets of the parent

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use runtime::compile_child::child_main;
+use runtime::compile_child::fork_server_main;
 
 use super::exit::{Exit, Failure};
 use crate::config::Config;
@@ -59,7 +59,7 @@ fn done(ended: anyhow::Result<()>) -> Result<Exit, Failure> {
     ended.map(|()| Exit::Done).map_err(|error| Failure::failed(format_args!("{error:#}")))
 }
 
-/// Compiles one bundle from standard input, as the child of a server.
-pub fn compile_child(cpu_seconds: u64, memory: u64) -> ExitCode {
-    child_main(cpu_seconds, memory)
+/// Forks compilers for a server.
+pub fn fork_server(cpu_seconds: u64, memory: u64) -> ExitCode {
+    fork_server_main(cpu_seconds, memory)
 }

@@ -31,8 +31,8 @@ use crate::http::guard::Closing;
 use crate::http::manage::{AdminDoor, Changes, VERSION};
 use crate::http::{admin, device};
 
-/// The argument that makes this program compile one bundle.
-const COMPILE: &str = "compile-child";
+/// The argument that makes this program fork compilers.
+const COMPILE: &str = "fork-server";
 /// How long a node that has something to serve waits for a connection to a shared store.
 const CONNECT_WAIT: Duration = Duration::from_millis(400);
 /// How long connections without a call have to be let go.

@@ -213,13 +213,17 @@ async fn rollbacks(stage: Rc<Stage>) -> Done {
     Ok(())
 }
 
-/// The processes that compile for this one.
+/// The processes that compile for this one: what its fork server forked.
 fn compilers(server: u32) -> Vec<u32> {
+    children(server).into_iter().flat_map(children).collect()
+}
+
+fn children(of: u32) -> Vec<u32> {
     let all = std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| {
         let process: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
         let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()?;
-        (parent == server).then_some(process)
+        (parent == of).then_some(process)
     });
     all.collect()
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tests::load::Load;
+use tests::load::{Load, give_way};
 use tests::server::Server;
 use tests::service::Service;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// Connections of a crowd: as many calls of one endpoint as may be alive at one time.
 const CROWD: usize = 64;
@@ -45,7 +45,24 @@ pub enum Noise {
 /// Noise that goes on until it is ended.
 pub enum Running {
     Calls(Load),
-    Task(Arc<AtomicBool>, Vec<JoinHandle<()>>, Arc<AtomicUsize>, &'static str),
+    Clients(std::thread::JoinHandle<()>, Arc<Count>, &'static str),
+}
+
+/// What clients did, and whether they are to end.
+#[derive(Default)]
+pub struct Count {
+    ends: AtomicBool,
+    done: AtomicUsize,
+}
+
+impl Count {
+    fn goes_on(&self) -> bool {
+        !self.ends.load(Ordering::Relaxed)
+    }
+
+    fn one(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Running {
@@ -58,12 +75,12 @@ impl Running {
                     outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
                 parts.join(", ")
             }
-            Self::Task(ends, tasks, done, what) => {
-                ends.store(true, Ordering::Relaxed);
-                for task in tasks {
-                    task.await.expect("noise goes on");
-                }
-                format!("{} {what}", done.load(Ordering::Relaxed))
+            Self::Clients(thread, count, what) => {
+                count.ends.store(true, Ordering::Relaxed);
+                let ended =
+                    tokio::task::spawn_blocking(move || thread.join()).await.expect("a thread to wait on");
+                ended.expect("noise goes on");
+                format!("{} {what}", count.done.load(Ordering::Relaxed))
             }
         }
     }
@@ -130,57 +147,74 @@ fn bomb(n: usize) -> String {
     format!("pub fn main(request) {{ match request.path().len() {{ {arms} _ => 0 }} }}")
 }
 
-/// Each as a team of its own: in thirty seconds one uses up what a team may deploy in an hour.
+/// Clients on a thread of their own.
+fn clients(
+    what: &'static str,
+    start: impl FnOnce(&mut JoinSet<()>, &Arc<Count>) + Send + 'static,
+) -> Running {
+    let count = Arc::new(Count::default());
+    let there = Arc::clone(&count);
+    let thread = std::thread::spawn(move || {
+        give_way();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let mut all = JoinSet::new();
+            start(&mut all, &there);
+            all.join_all().await;
+        });
+    });
+    Running::Clients(thread, count, what)
+}
+
+/// So many at once, each as a team of its own: in thirty seconds one uses up what a team may deploy in an hour.
 fn deploys(
     server: &Server,
     at_once: usize,
     (team, what): (&'static str, &'static str),
     source: fn(usize) -> String,
 ) -> Running {
-    let (ends, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let tasks = (0..at_once).map(|number| {
-        let (ends, done, client) = (Arc::clone(&ends), Arc::clone(&done), server.client());
-        tokio::spawn(async move {
-            let mut count = number * 1_000_000;
-            while !ends.load(Ordering::Relaxed) {
-                count += 1;
-                let script = format!("storm{number}");
-                let archive =
-                    tests::server::bundle(&format!("{team}/{script}"), "", &source(count)).to_archive();
-                let upload = api::client::Upload::default();
-                // Whether it is taken, too large, or told to wait: it was asked.
-                let _ = client.upload(team, &script, archive.into(), &upload).await;
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-    });
-    Running::Task(Arc::clone(&ends), tasks.collect(), done, what)
+    let client = server.client();
+    clients(what, move |all, count| {
+        for number in 0..at_once {
+            let (client, count) = (client.clone(), Arc::clone(count));
+            all.spawn(async move {
+                let mut version = number * 1_000_000;
+                while count.goes_on() {
+                    version += 1;
+                    let team = format!("{team}{number}");
+                    let archive =
+                        tests::server::bundle(&format!("{team}/storm"), "", &source(version)).to_archive();
+                    let upload = api::client::Upload::default();
+                    // Whether it is taken, too large, or told to wait: it was asked.
+                    let _ = client.upload(&team, "storm", archive.into(), &upload).await;
+                    count.one();
+                }
+            });
+        }
+    })
 }
 
 /// Ask for large answers and take them in small sips.
 fn slow_readers(server: &Server, path: &str) -> Running {
-    let (ends, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let address: SocketAddr = server.device.trim_start_matches("http://").parse().expect("an address");
-    let tasks = (0..CROWD).map(|_| {
-        let (ends, done, path) = (Arc::clone(&ends), Arc::clone(&done), path.to_owned());
-        tokio::spawn(async move {
-            while !ends.load(Ordering::Relaxed) {
-                let Ok(mut stream) = TcpStream::connect(address).await else { continue };
-                let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
-                if stream.write_all(head.as_bytes()).await.is_err() {
-                    continue;
+    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    clients("large answers", move |all, count| {
+        for _ in 0..CROWD {
+            let (head, count) = (head.clone(), Arc::clone(count));
+            all.spawn(async move {
+                while count.goes_on() {
+                    let Ok(mut stream) = TcpStream::connect(address).await else { continue };
+                    if stream.write_all(head.as_bytes()).await.is_err() {
+                        continue;
+                    }
+                    count.one();
+                    let (mut sip, mut sips) = ([0; 1_024], 0);
+                    while sips < 50 && count.goes_on() && matches!(stream.read(&mut sip).await, Ok(1..)) {
+                        sips += 1;
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
                 }
-                done.fetch_add(1, Ordering::Relaxed);
-                let (mut sip, mut sips) = ([0; 1_024], 0);
-                while sips < 50
-                    && !ends.load(Ordering::Relaxed)
-                    && matches!(stream.read(&mut sip).await, Ok(1..))
-                {
-                    sips += 1;
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            }
-        })
-    });
-    Running::Task(Arc::clone(&ends), tasks.collect(), done, "large answers")
+            });
+        }
+    })
 }
