@@ -15,7 +15,6 @@ mod queue;
 mod refusals;
 mod registry;
 mod run;
-mod slice;
 mod slow;
 mod unit;
 
@@ -41,6 +40,7 @@ use quotas::units::{Bytes, Moment};
 use runtime::error::Failure;
 use runtime::fuel::now_nanos;
 use runtime::run::{Cost, Outcome};
+use runtime::slice;
 use tokio::time::MissedTickBehavior;
 
 pub use self::actor::LaneActor;
@@ -55,7 +55,6 @@ pub(crate) use self::queue::{InTurn, Queue};
 use self::refusals::Decisions;
 pub use self::refusals::{Decision, History};
 pub use self::registry::LaneRegistry;
-pub use self::slice::shorten_slices;
 pub use self::slow::SlowLanes;
 use self::unit::Running;
 use crate::events::{self, Event};
@@ -99,7 +98,7 @@ struct Inner {
 impl Lane {
     /// Opens the lane of this thread, which has to be one of actix and serves a door.
     pub fn open(node: &Node, index: usize) -> Self {
-        if let Err(error) = shorten_slices() {
+        if let Err(error) = slice::ask_for(slice::SERVING) {
             tracing::info!(%error, "a thread that serves has slices as long as others'");
         }
         Self::of_kind(node, index, Kind::Turns)

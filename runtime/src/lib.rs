@@ -39,4 +39,6 @@ pub mod host;
 
 pub mod run;
 
+pub mod slice;
+
 pub mod error;

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use runtime::slice;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::device::{Device, Reply};
@@ -162,7 +163,7 @@ fn clock(began: Instant, rate: f64, ends: Arc<AtomicBool>) -> UnboundedReceiver<
 /// A load is to measure how long the server took, and not how long its own thread waited for the processor.
 fn promptly() {
     // Where the system refuses, calls only seem to take longer.
-    let _ = actors::lane::shorten_slices();
+    let _ = slice::ask_for(slice::SERVING);
 }
 
 /// This thread has what others leave of the processors.

@@ -20,6 +20,7 @@ use quotas::scope::ClassName;
 use quotas::track::Pace;
 use runtime::host::request::Parcel;
 use runtime::run::Outcome;
+use runtime::slice;
 use tokio::sync::oneshot;
 
 use super::{Begun, CallFailure, Coming, Incoming, Kind, Lane, LanePressure, refusals};
@@ -117,6 +118,9 @@ impl SlowLane {
                 if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
                     tracing::warn!(%error, "a thread for slow endpoints keeps the priority of the others");
                 }
+            }
+            if let Err(error) = slice::ask_for(slice::BACKGROUND) {
+                tracing::info!(%error, "a thread for slow endpoints has slices as long as others'");
             }
             let lane = Lane::of_kind(&node, number, kind);
             let pressure = Arc::clone(&lane.0.pressure);

@@ -23,6 +23,7 @@ use rustix::process::{Pid, PidfdFlags, Resource, Signal, WaitOptions, setrlimit}
 use super::{at_most, on_large_stack};
 use crate::bundle::Bundle;
 use crate::compile::compile;
+use crate::slice;
 
 /// How much lower a compiler's priority is than that of the threads that serve, in the steps of `nice`.
 const NICE: i32 = 10;
@@ -83,6 +84,7 @@ pub(super) fn serve() -> io::Result<Role> {
 fn bound_itself() -> rustix::io::Result<()> {
     // Compiling is never as urgent as serving. A machine that does not allow this compiles all the same.
     let _ = rustix::process::setpriority_process(None, NICE);
+    let _ = slice::ask_for(slice::BACKGROUND);
     rustix::thread::set_no_new_privs(true)?;
     setrlimit(Resource::Core, at_most(0))?;
     setrlimit(Resource::Fsize, at_most(0))

@@ -194,13 +194,14 @@ fn deploys(
     })
 }
 
-/// Ask for large answers and take them in small sips.
+/// Ask for large answers and take them in small sips, each at a pace of its own.
 fn slow_readers(server: &Server, path: &str) -> Running {
     let address: SocketAddr = server.device.trim_start_matches("http://").parse().expect("an address");
     let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
     clients("large answers", move |all, count| {
-        for _ in 0..CROWD {
+        for number in 0..CROWD as u64 {
             let (head, count) = (head.clone(), Arc::clone(count));
+            let pause = Duration::from_millis(12 + number % 17);
             all.spawn(async move {
                 while count.goes_on() {
                     let Ok(mut stream) = TcpStream::connect(address).await else { continue };
@@ -211,7 +212,7 @@ fn slow_readers(server: &Server, path: &str) -> Running {
                     let (mut sip, mut sips) = ([0; 1_024], 0);
                     while sips < 50 && count.goes_on() && matches!(stream.read(&mut sip).await, Ok(1..)) {
                         sips += 1;
-                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        tokio::time::sleep(pause).await;
                     }
                 }
             });
