@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -33,6 +33,9 @@ use crate::diagnostic::Diagnostics;
 
 /// The largest answer of a child, in bytes: the largest unit, and as much again for what else it says.
 const ANSWER_MAX: u64 = codec::LARGEST as u64 * 2;
+
+/// How long a fork may take; it takes a millisecond where the machine has time for it.
+const PROMPT: Duration = Duration::from_secs(2);
 
 /// How compilations are run and bounded.
 #[derive(Debug, Clone)]
@@ -130,6 +133,8 @@ impl From<NoPlace> for CompileError {
 #[derive(Debug)]
 pub struct Compiler {
     wall: Duration,
+    /// How long a fork may take.
+    prompt: Duration,
     forks: Forks,
     turns: Turns,
 }
@@ -138,7 +143,7 @@ impl Compiler {
     /// A compiler with these bounds. Its process is started when the first bundle comes.
     pub fn new(config: CompilerConfig) -> Self {
         let (wall, turns) = (config.wall, Turns::new(config.at_once, config.queue));
-        Self { wall, forks: Forks::new(config), turns }
+        Self { wall, prompt: PROMPT, forks: Forks::new(config), turns }
     }
 
     /// Compiles a bundle in a child process, in turn with others. `team` is whose turn it is.
@@ -154,14 +159,30 @@ impl Compiler {
         }
     }
 
-    /// Dropping this ends the child.
+    /// Dropping this ends the child. A fork server that died or hangs is nothing that the bundle did: it is tried
+    /// once more.
     async fn run(&self, bundle: &Bundle) -> Result<Compilation, CompileError> {
-        let Fork { work, mut end } = self.forks.fork().map_err(CompileError::Child)?;
-        let (output, mut input) = work.into_split();
         let archive = bundle.to_archive();
+        match self.attempt(&archive).await {
+            Err(CompileError::Child(error)) => {
+                tracing::warn!(%error, "the process that forks compilers is given up, and started again");
+                self.forks.give_up();
+                self.attempt(&archive).await
+            }
+            done => done,
+        }
+    }
+
+    async fn attempt(&self, archive: &[u8]) -> Result<Compilation, CompileError> {
+        let Fork { work, mut end } = self.forks.fork().map_err(CompileError::Child)?;
+        match tokio::time::timeout(self.prompt, end.read_u8()).await {
+            Ok(began) => began.map_err(CompileError::Child)?,
+            Err(_) => return Err(CompileError::Child(std::io::ErrorKind::TimedOut.into())),
+        };
+        let (output, mut input) = work.into_split();
         let send = async {
             // A child that died early is told by its status below.
-            let _ = input.write_all(&archive).await;
+            let _ = input.write_all(archive).await;
             drop(input);
         };
         let mut answer = Vec::new();
@@ -200,14 +221,15 @@ fn died(status: ExitStatus) -> String {
 pub fn fork_server_main(cpu_seconds: u64, memory: u64) -> ExitCode {
     match fork_server::serve() {
         Ok(Role::Over) => ExitCode::SUCCESS,
-        Ok(Role::Child(work)) => child_main(&work, cpu_seconds, memory),
+        Ok(Role::Child(work, parent)) => child_main(&work, parent, cpu_seconds, memory),
         Err(_) => ExitCode::from(72),
     }
 }
 
 /// The child's whole life.
-fn child_main(work: &UnixStream, cpu_seconds: u64, memory: u64) -> ExitCode {
-    if bound_itself(cpu_seconds, memory).is_err() {
+fn child_main(work: &UnixStream, parent: Pid, cpu_seconds: u64, memory: u64) -> ExitCode {
+    // A parent that went before the child could ask to go with it is seen now.
+    if bound_itself(cpu_seconds, memory).is_err() || rustix::process::getppid() != Some(parent) {
         return ExitCode::from(70);
     }
     match on_large_stack(|| answer(work)) {

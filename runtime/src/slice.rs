@@ -44,3 +44,22 @@ pub fn ask_for(slice: Duration) -> io::Result<()> {
     };
     if is_done { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{getpriority_process, setpriority_process};
+
+    use super::*;
+
+    #[test]
+    fn a_wish_leaves_the_priority_as_it_is() {
+        let priority = std::thread::spawn(|| {
+            let thread = rustix::thread::gettid();
+            setpriority_process(Some(thread), 3).unwrap();
+            ask_for(BACKGROUND).unwrap();
+            ask_for(SERVING).unwrap();
+            getpriority_process(Some(thread)).unwrap()
+        });
+        assert_eq!(priority.join().unwrap(), 3);
+    }
+}

@@ -5,7 +5,7 @@
 //! the processor back. The idea is that of the fork servers of fuzzers, and of Android's zygote.
 //!
 //! The server's orders come by a socket, each with two more: one to read the bundle from and write the answer to, and
-//! one by which the server is told how the child ended. Where the server lets go of that, the child is killed; where
+//! one by which the server is told that the child began, and how it ended. Where the server lets go of that, the child is killed; where
 //! it lets go of the orders, this process ends and takes its children along.
 //! Invariant: whenever it forks, this process has one thread; it never reads a byte of a bundle.
 //! Not here: the server's side (`forks`), what a child does.
@@ -28,12 +28,15 @@ use crate::slice;
 /// How much lower a compiler's priority is than that of the threads that serve, in the steps of `nice`.
 const NICE: i32 = 10;
 
+/// What the server is told first of a child.
+pub(super) const BEGAN: u8 = 1;
+
 /// What this process turned out to be.
 pub(super) enum Role {
     /// The fork server, and the server has no more orders.
     Over,
-    /// A child, with the socket of its bundle.
-    Child(UnixStream),
+    /// A child of this process, with the socket of its bundle.
+    Child(UnixStream, Pid),
 }
 
 /// A child that compiles.
@@ -43,6 +46,8 @@ struct Child {
     process: OwnedFd,
     /// Where the server waits for its end.
     end: UnixStream,
+    /// The server does not wait any more, and it was killed.
+    is_given_up: bool,
 }
 
 /// Forks a child for each order that comes by standard input, until there are no more.
@@ -53,9 +58,9 @@ pub(super) fn serve() -> io::Result<Role> {
     let orders = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     bound_itself()?;
     warm_up();
-    let mut children = Vec::new();
+    let (this, mut children) = (rustix::process::getpid(), Vec::new());
     loop {
-        let ready = wait(&orders, &children)?;
+        let ready = wait(&orders, &mut children)?;
         children.retain(|child: &Child| child.goes_on());
         if !ready {
             continue;
@@ -65,15 +70,9 @@ pub(super) fn serve() -> io::Result<Role> {
             Ok(None) => {
                 // The last of what is not a child's.
                 rustix::stdio::dup2_stdin(&work)?;
-                return Ok(Role::Child(work));
+                return Ok(Role::Child(work, this));
             }
-            Ok(Some(pid)) => {
-                children.push(Child {
-                    pid,
-                    process: rustix::process::pidfd_open(pid, PidfdFlags::empty())?,
-                    end,
-                });
-            }
+            Ok(Some(pid)) => children.extend(Child::of(pid, end)),
             // The server sees that nobody has the order any more.
             Err(_) => {}
         }
@@ -104,22 +103,22 @@ fn warm_up() {
 }
 
 /// Waits until a child ended, the server gave one up, or there is an order: then it is true.
-fn wait(orders: &UnixStream, children: &[Child]) -> io::Result<bool> {
+fn wait(orders: &UnixStream, children: &mut [Child]) -> io::Result<bool> {
     let mut all = vec![PollFd::new(orders, PollFlags::IN)];
-    for child in children {
-        all.push(PollFd::new(&child.process, PollFlags::IN));
-        all.push(PollFd::new(&child.end, PollFlags::empty()));
-    }
+    all.extend(children.iter().map(|child| PollFd::new(&child.process, PollFlags::IN)));
+    let waited_for = children.iter().filter(|child| !child.is_given_up);
+    all.extend(waited_for.map(|child| PollFd::new(&child.end, PollFlags::empty())));
     match poll(&mut all, None) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
-    let given_up = all[1..].chunks(2).map(|of| !of[1].revents().is_empty());
-    for (child, _) in children.iter().zip(given_up).filter(|(_, given_up)| *given_up) {
-        // That it is ready to be waited for is told next.
-        let _ = rustix::process::pidfd_send_signal(&child.process, Signal::KILL);
+    let is_ready: Vec<bool> = all.iter().map(|one| !one.revents().is_empty()).collect();
+    let ends = &is_ready[1 + children.len()..];
+    let waited_for = children.iter_mut().filter(|child| !child.is_given_up);
+    for (child, _) in waited_for.zip(ends).filter(|(_, is_closed)| **is_closed) {
+        child.give_up();
     }
-    Ok(!all[0].revents().is_empty())
+    Ok(is_ready[0])
 }
 
 /// The next order: the sockets of the bundle and of the end.
@@ -151,6 +150,28 @@ fn fork() -> io::Result<Option<Pid>> {
 }
 
 impl Child {
+    /// The server is told that it began. None where it cannot be watched; then it is ended.
+    fn of(pid: Pid, mut end: UnixStream) -> Option<Self> {
+        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(process) => {
+                // A server that is not there any more is seen to be gone.
+                let _ = end.write_all(&[BEGAN]);
+                Some(Self { pid, process, end, is_given_up: false })
+            }
+            Err(_) => {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+                let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+                None
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.is_given_up = true;
+        // Until it is gone it is waited for as any other.
+        let _ = rustix::process::pidfd_send_signal(&self.process, Signal::KILL);
+    }
+
     /// False when it ended; then the server was told how.
     fn goes_on(&self) -> bool {
         match rustix::process::waitpid(Some(self.pid), WaitOptions::NOHANG) {

@@ -28,7 +28,7 @@ pub(super) struct Forks {
 pub(super) struct Fork {
     /// Takes the bundle and gives the answer.
     pub(super) work: UnixStream,
-    /// Tells the child's exit status when it ended; nothing when it was not to be had.
+    /// Tells that the child began, and its exit status when it ended; nothing when it was not to be had.
     pub(super) end: UnixStream,
 }
 
@@ -60,6 +60,11 @@ impl Forks {
             UnixStream::from_std(socket)
         };
         Ok(Fork { work: ours(work)?, end: ours(end)? })
+    }
+
+    /// Ends the fork server, and with it whatever it forked: it answers no more.
+    pub(super) fn give_up(&self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     fn order(&self, sockets: [Pair; 2]) -> io::Result<()> {

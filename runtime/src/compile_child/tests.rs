@@ -20,13 +20,15 @@ fn compiler(wall: Duration, child: fn(UnixStream, UnixStream)) -> Compiler {
             std::thread::spawn(move || child(work, end));
         }
     });
-    Compiler { wall, forks, turns: Turns::new(1, 256) }
+    Compiler { wall, prompt: PROMPT, forks, turns: Turns::new(1, 256) }
 }
 
 #[tokio::test]
 async fn a_child_that_says_too_much_is_ended_at_once() {
-    let endless =
-        compiler(Duration::from_secs(60), |mut work, _end| while work.write_all(&[0; 1_000_000]).is_ok() {});
+    let endless = compiler(Duration::from_secs(60), |mut work, mut end| {
+        end.write_all(&[fork_server::BEGAN]).unwrap();
+        while work.write_all(&[0; 1_000_000]).is_ok() {}
+    });
     for _ in 0..2 {
         let refused = endless.compile("tv", &bundle()).await.unwrap_err();
         assert_eq!(refused.code(), "compiler.too_large", "{refused}");
@@ -36,6 +38,7 @@ async fn a_child_that_says_too_much_is_ended_at_once() {
 #[tokio::test]
 async fn a_child_that_says_nothing_is_given_up_in_time() {
     let silent = compiler(Duration::from_millis(50), |work, mut end| {
+        end.write_all(&[fork_server::BEGAN]).unwrap();
         // The fork server sees its child given up by this.
         assert_eq!(end.read(&mut [0]).unwrap(), 0);
         drop(work);
@@ -48,6 +51,7 @@ async fn a_child_that_says_nothing_is_given_up_in_time() {
 async fn how_a_child_ended_is_told() {
     let killed = compiler(Duration::from_secs(60), |work, mut end| {
         drop(work);
+        end.write_all(&[fork_server::BEGAN]).unwrap();
         end.write_all(&9_i32.to_be_bytes()).unwrap();
     });
     let refused = killed.compile("tv", &bundle()).await.unwrap_err();
@@ -55,7 +59,19 @@ async fn how_a_child_ended_is_told() {
         (refused.code(), died(ExitStatus::from_raw(9))),
         ("compiler.died", "it used up its processor time or was killed".to_owned())
     );
+}
+
+#[tokio::test]
+async fn a_fork_server_that_forks_nothing_or_hangs_is_given_up() {
     let never_forked = compiler(Duration::from_secs(60), |work, end| drop((work, end)));
-    let refused = never_forked.compile("tv", &bundle()).await.unwrap_err();
-    assert_eq!(refused.code(), "compiler.unavailable", "{refused}");
+    let mut hangs = compiler(Duration::from_secs(60), |work, mut end| {
+        assert_eq!(end.read(&mut [0]).unwrap(), 0, "{work:?}");
+    });
+    hangs.prompt = Duration::from_millis(50);
+    for compiler in [never_forked, hangs] {
+        // The next one cannot be started: there is no such program.
+        let refused = compiler.compile("tv", &bundle()).await.unwrap_err();
+        assert_eq!(refused.code(), "compiler.unavailable", "{refused}");
+        assert!(format!("{refused:?}").contains("NotFound"), "{refused:?}");
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use api::client::{List, Upload, Wait};
 use api::{ActivateRequest, Client, ClientError, DeployAnswer};
 use rustix::process::Signal;
-use tests::server::{TOKEN, bundle, signal};
+use tests::server::{TOKEN, bundle, children, signal};
 use tests::wait::until;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -31,6 +31,11 @@ pub fn all() -> Vec<Experiment> {
         Experiment::of("fifty deploy the same script", Data, collide),
         Experiment::of("revisions are rolled back and forth", Data, rollbacks),
         Experiment::of("the compiler is killed", Blame, compiler_killed),
+        Experiment::of(
+            "the process that forks compilers is killed, and hangs",
+            Availability,
+            fork_server_killed,
+        ),
         Experiment::of(
             "a script is taken away and deployed again while it is called",
             Availability,
@@ -213,41 +218,63 @@ async fn rollbacks(stage: Rc<Stage>) -> Done {
     Ok(())
 }
 
+/// Takes the compiler long.
+fn slow() -> String {
+    let arms: String = (0..4_000).map(|n| format!("{n} => {n},\n")).collect();
+    format!("pub fn main(request) {{ match request.path().len() {{ {arms} _ => 0 }} }}")
+}
+
 /// The processes that compile for this one: what its fork server forked.
 fn compilers(server: u32) -> Vec<u32> {
     children(server).into_iter().flat_map(children).collect()
 }
 
-fn children(of: u32) -> Vec<u32> {
-    let all = std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| {
-        let process: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()?;
-        (parent == of).then_some(process)
+/// Deploys what takes the compiler long, does that to the process that is found meanwhile, and answers what became
+/// of the deploy.
+async fn while_it_compiles(stage: &Stage, script: &str, victim: fn(u32) -> Vec<u32>) -> String {
+    let (client, id) = (stage.server.client(), script.to_owned());
+    let deploy = tokio::spawn(async move {
+        let archive = bundle(&format!("bad/{id}"), PLENTY, &slow()).to_archive();
+        client.upload("bad", &id, archive.into(), &Upload::default()).await
     });
-    all.collect()
+    let child = stage.child();
+    until("it compiles", PATIENCE, async || compilers(child).first().copied()).await;
+    signal(victim(child)[0], Signal::KILL);
+    code(deploy.await.expect("it is answered"))
+}
+
+/// The next one is taken as if nothing had been.
+async fn goes_on(stage: &Stage, script: &str) {
+    assert_eq!(stage.get(&format!("/bad/{script}")).await.code(), "route.unknown");
+    let made = deploy(stage.server.client(), script.to_owned(), "after".to_owned()).await;
+    assert_eq!(made.expect("the next one is taken").revision.number, 1);
+    assert_eq!(stage.get(&format!("/bad/{script}")).await.body, "after");
 }
 
 async fn compiler_killed(stage: Rc<Stage>) -> Done {
-    let arms: String = (0..4_000).map(|n| format!("{n} => {n},\n")).collect();
-    let slow = format!("pub fn main(request) {{ match request.path().len() {{ {arms} _ => 0 }} }}");
     let script = stage.fresh("slow");
     for round in 0..3 {
-        let (client, slow, script) = (stage.server.client(), slow.clone(), script.clone());
-        let deploy = tokio::spawn(async move {
-            let archive = bundle(&format!("bad/{script}"), PLENTY, &slow).to_archive();
-            client.upload("bad", &script, archive.into(), &Upload::default()).await
-        });
-        let (found, _) =
-            until("it compiles", PATIENCE, async || compilers(stage.child()).first().copied()).await;
-        signal(found, Signal::KILL);
-        let refused = code(deploy.await.expect("it is answered"));
-        assert_eq!(refused, "compiler.died", "{round}");
+        assert_eq!(while_it_compiles(&stage, &script, compilers).await, "compiler.died", "{round}");
     }
-    assert_eq!(stage.get(&format!("/bad/{script}")).await.code(), "route.unknown");
-    let made = deploy(stage.server.client(), script.clone(), "after".to_owned()).await;
-    assert_eq!(made.expect("the next one is taken").revision.number, 1);
-    assert_eq!(stage.get(&format!("/bad/{script}")).await.body, "after");
+    goes_on(&stage, &script).await;
+    Ok(())
+}
+
+async fn fork_server_killed(stage: Rc<Stage>) -> Done {
+    let child = stage.child();
+    for round in 0..3 {
+        // It is tried once more, by another.
+        let done = while_it_compiles(&stage, &stage.fresh("forked"), children).await;
+        assert_eq!(done, "ok", "{round}");
+    }
+    for fault in [Signal::KILL, Signal::STOP] {
+        let forks = children(child);
+        assert_eq!(forks.len(), 1, "there is one at a time");
+        // Nobody asks it for anything now.
+        signal(forks[0], fault);
+        goes_on(&stage, &stage.fresh("later")).await;
+        assert!(!children(child).contains(&forks[0]), "it was ended and waited for");
+    }
     Ok(())
 }
 
