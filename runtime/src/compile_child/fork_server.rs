@@ -5,8 +5,8 @@
 //! the processor back. The idea is that of the fork servers of fuzzers, and of Android's zygote.
 //!
 //! The server's orders come by a socket, each with two more: one to read the bundle from and write the answer to, and
-//! one by which the server is told that the child began, and how it ended. Where the server lets go of that, the child is killed; where
-//! it lets go of the orders, this process ends and takes its children along.
+//! one by which the server is told that the child began, and how it ended. Where the server lets go of that, the child
+//! is killed; where it lets go of the orders, this process ends and takes its children along.
 //! Invariant: whenever it forks, this process has one thread; it never reads a byte of a bundle.
 //! Not here: the server's side (`forks`), what a child does.
 
