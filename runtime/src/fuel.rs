@@ -318,8 +318,8 @@ fn held(current: &Current, gap: u64) -> u64 {
     gap.min(used.saturating_sub(before))
 }
 
-/// Nanoseconds that this thread has run.
-fn processor_nanos() -> u64 {
+/// Nanoseconds that this thread has had a processor.
+pub fn processor_nanos() -> u64 {
     nanos(rustix::time::ClockId::ThreadCPUTime)
 }
 
