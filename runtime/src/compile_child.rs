@@ -65,8 +65,8 @@ impl CompilerConfig {
             program,
             arguments: vec![argument.into()],
             environment: Vec::new(),
-            wall: Duration::from_secs(10),
-            cpu_seconds: 10,
+            wall: Duration::from_secs(8),
+            cpu_seconds: 8,
             memory: 1024 * 1024 * 1024,
             at_once: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
             queue: 256,
@@ -165,25 +165,34 @@ impl Compiler {
         let archive = bundle.to_archive();
         match self.attempt(&archive).await {
             Err(CompileError::Child(error)) => {
-                tracing::warn!(%error, "the process that forks compilers is given up, and started again");
-                self.forks.give_up();
+                tracing::warn!(%error, "the process that forks compilers was given up, another is started");
                 self.attempt(&archive).await
             }
             done => done,
         }
     }
 
+    /// Has a fork compile the bundle, and gives up a fork server that does not do its part.
     async fn attempt(&self, archive: &[u8]) -> Result<Compilation, CompileError> {
-        let Fork { work, mut end } = self.forks.fork().map_err(CompileError::Child)?;
+        let mut fork = self.forks.fork().map_err(CompileError::Child)?;
+        let done = self.ask(&mut fork, archive).await;
+        if let Err(CompileError::Child(_)) = done {
+            self.forks.give_up(&fork.of);
+        }
+        done
+    }
+
+    async fn ask(&self, fork: &mut Fork, archive: &[u8]) -> Result<Compilation, CompileError> {
+        let Fork { work, end, .. } = fork;
         match tokio::time::timeout(self.prompt, end.read_u8()).await {
             Ok(began) => began.map_err(CompileError::Child)?,
             Err(_) => return Err(CompileError::Child(std::io::ErrorKind::TimedOut.into())),
         };
-        let (output, mut input) = work.into_split();
+        let (output, mut input) = work.split();
         let send = async {
             // A child that died early is told by its status below.
             let _ = input.write_all(archive).await;
-            drop(input);
+            let _ = input.shutdown().await;
         };
         let mut answer = Vec::new();
         let mut output = output.take(ANSWER_MAX + 1);

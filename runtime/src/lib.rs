@@ -2,7 +2,7 @@
 //!
 //! Source to bytecode: [`bundle`] · [`nesting`] · [`instrument`] · [`compile`] (in a [`compile_child`]) ·
 //! [`codec`] · [`unit`]. Bytecode to answer: [`run`], with what scripts reach in [`host`] and what it
-//! costs in [`metered`] and [`fuel`].
+//! costs in [`metered`] and [`fuel`]. [`slice`] is how soon a thread that does any of it is let in.
 //! Not here: teams, routes, databases, who may call.
 
 pub mod bundle;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use api::client::List;
 use rustix::process::Signal;
 use tests::device::Device;
-use tests::server::{Options, Server, runs, signal};
+use tests::server::{Options, Server, children, runs, signal};
 use tests::wait::until;
 use tokio::sync::RwLock;
 use warden::load::Load;
@@ -351,4 +351,32 @@ async fn a_program_that_fails_changes_nothing_and_the_command_says_why() {
     let said = upgrade(&server).await;
     assert!(said.status.success(), "{said:?}");
     assert_eq!(Device::of(&server.device).get("/new/one").await.body, "stored");
+}
+
+#[tokio::test]
+async fn a_warden_that_is_process_1_of_a_container_leaves_no_dead_process_behind() {
+    let _shared = MACHINE.read().await;
+    let container =
+        ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let through = container.map(str::to_owned).to_vec();
+    let server = Server::start_with(PROGRAM, Options { through, ..options(&[]) });
+    let warden = server.child_pid().unwrap();
+    for round in 0..3 {
+        // Whoever compiled it stays, and loses its parent.
+        server.deploy(&format!("calm/pond{round}"), "pub fn main(request) { `calm` }").await.unwrap();
+        let all = children(warden);
+        let [child] = all[..] else { panic!("{all:?}") };
+        assert_eq!(children(child).len(), 1, "it has a process that compiles");
+        signal(child, Signal::KILL);
+        until("another serves and nothing else is left", PATIENCE, async || {
+            let device = Device::of(&server.device);
+            let reply = device.try_send("GET", "/calm/pond0", &[], Default::default()).await;
+            let is_served = reply.is_ok_and(|reply| reply.body == "calm");
+            let next = children(warden);
+            (is_served && next.len() == 1 && next != [child]).then_some(())
+        })
+        .await;
+    }
+    signal(warden, Signal::TERM);
+    until("it stops", PATIENCE, async || (!runs(warden)).then_some(())).await;
 }

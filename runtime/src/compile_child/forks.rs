@@ -1,14 +1,16 @@
 //! Forks: the server's side of a fork server.
 //!
-//! It is started when the first fork is asked for, and again when it is found gone.
-//! Not here: what it does (`fork_server`).
+//! It is started when a fork is asked for and none runs.
+//!
+//! Invariant: whoever gives a fork server up ends the one that they had a fork of, never one that was started since.
+//! Not here: what it does (`fork_server`), when it is given up.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as Pair;
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::net::UnixStream;
@@ -20,7 +22,7 @@ use super::CompilerConfig;
 #[derive(Debug)]
 pub(super) struct Forks {
     config: CompilerConfig,
-    running: Mutex<Option<Running>>,
+    running: Mutex<Option<Arc<ForkServer>>>,
 }
 
 /// A child of its own for one bundle. It is killed when this is dropped.
@@ -30,13 +32,16 @@ pub(super) struct Fork {
     pub(super) work: UnixStream,
     /// Tells that the child began, and its exit status when it ended; nothing when it was not to be had.
     pub(super) end: UnixStream,
+    /// Whose child it is.
+    pub(super) of: Arc<ForkServer>,
 }
 
+/// One that runs.
 #[derive(Debug)]
-struct Running {
+pub(super) struct ForkServer {
     orders: Pair,
     /// Kept so that it is ended and waited for.
-    _process: Option<Child>,
+    process: Mutex<Option<Child>>,
 }
 
 impl Forks {
@@ -48,37 +53,41 @@ impl Forks {
     /// One more.
     ///
     /// # Errors
-    /// The fork server could not be started, or takes no more orders.
+    /// The fork server could not be started, or takes no more orders and was given up.
     ///
     /// # Panics
     /// Outside of a runtime.
     pub(super) fn fork(&self) -> io::Result<Fork> {
         let ((work, its_work), (end, its_end)) = (Pair::pair()?, Pair::pair()?);
-        self.order([its_work, its_end])?;
+        let of = self.running()?;
+        of.order(&[its_work, its_end]).inspect_err(|_| self.give_up(&of))?;
         let ours = |socket: Pair| {
             socket.set_nonblocking(true)?;
             UnixStream::from_std(socket)
         };
-        Ok(Fork { work: ours(work)?, end: ours(end)? })
+        Ok(Fork { work: ours(work)?, end: ours(end)?, of })
     }
 
-    /// Ends the fork server, and with it whatever it forked: it answers no more.
-    pub(super) fn give_up(&self) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// Ends a fork server, and with it whatever it forked: it answers no more.
+    pub(super) fn give_up(&self, given_up: &Arc<ForkServer>) {
+        self.lock().take_if(|running| Arc::ptr_eq(running, given_up));
+        // Others may still have forks of it.
+        given_up.process.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn order(&self, sockets: [Pair; 2]) -> io::Result<()> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        match running.as_ref().map(|running| running.order(&sockets)) {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(error)) if !is_gone(&error) => return Err(error),
-            Some(Err(_)) => tracing::warn!("the process that compiles was gone and is started again"),
-            None => {}
+    fn running(&self) -> io::Result<Arc<ForkServer>> {
+        let mut running = self.lock();
+        match &*running {
+            Some(running) => Ok(Arc::clone(running)),
+            None => Ok(Arc::clone(running.insert(Arc::new(self.start()?)))),
         }
-        running.insert(self.start()?).order(&sockets)
     }
 
-    fn start(&self) -> io::Result<Running> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<ForkServer>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self) -> io::Result<ForkServer> {
         let CompilerConfig { program, arguments, environment, cpu_seconds, memory, .. } = &self.config;
         let (orders, its_orders) = Pair::pair()?;
         let process = Command::new(program)
@@ -92,11 +101,11 @@ impl Forks {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        Ok(Running { orders, _process: Some(process) })
+        Ok(ForkServer { orders, process: Mutex::new(Some(process)) })
     }
 }
 
-impl Running {
+impl ForkServer {
     fn order(&self, sockets: &[Pair; 2]) -> io::Result<()> {
         let sockets = [sockets[0].as_fd(), sockets[1].as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
@@ -111,17 +120,19 @@ impl Running {
     }
 }
 
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
-}
-
 #[cfg(test)]
 impl Forks {
-    /// Forks of a fork server that somebody else plays, who gets its end of the orders.
+    /// Forks of a fork server that somebody else plays, who gets its end of the orders; no other can be started.
     pub(super) fn played() -> (Self, Pair) {
-        let (orders, its_orders) = Pair::pair().expect("a pair of sockets");
         let forks = Self::new(CompilerConfig::new("/nowhere".into(), ""));
-        *forks.running.lock().unwrap() = Some(Running { orders, _process: None });
-        (forks, its_orders)
+        let orders = forks.play();
+        (forks, orders)
+    }
+
+    /// Has somebody play the fork server from now on.
+    pub(super) fn play(&self) -> Pair {
+        let (orders, its_orders) = Pair::pair().expect("a pair of sockets");
+        *self.lock() = Some(Arc::new(ForkServer { orders, process: Mutex::default() }));
+        its_orders
     }
 }

@@ -75,3 +75,18 @@ async fn a_fork_server_that_forks_nothing_or_hangs_is_given_up() {
         assert!(format!("{refused:?}").contains("NotFound"), "{refused:?}");
     }
 }
+
+#[tokio::test]
+async fn who_gives_up_a_fork_server_late_leaves_the_next_one_alone() {
+    let (forks, _orders) = Forks::played();
+    let (one, two) = (forks.fork().unwrap(), forks.fork().unwrap());
+    forks.give_up(&one.of);
+    assert_eq!(
+        forks.fork().unwrap_err().kind(),
+        std::io::ErrorKind::NotFound,
+        "none runs, none can be started"
+    );
+    let _orders = forks.play();
+    forks.give_up(&two.of);
+    assert!(forks.fork().is_ok());
+}

@@ -275,8 +275,8 @@ pub(super) const KEYS: &[Key] = &[
     key("class.*.user_agent", Kind::Text, "", "A text that stands in the user agent."),
     rate("class.*.rate", "1_000/s", "Calls in a second of all devices of the class."),
     count("class.*.burst", "100", BURST, "Calls at once of the class after a quiet time."),
-    time("compiler.wall", "10s", ["100ms", "10m"], "How long a compilation may take."),
-    time("compiler.cpu", "10s", ["1s", "10m"], "How much processor time it may take, in whole seconds."),
+    time("compiler.wall", "8s", ["100ms", "10m"], "How long a compilation may take."),
+    time("compiler.cpu", "8s", ["1s", "10m"], "How much processor time it may take, in whole seconds."),
     bytes(
         "compiler.memory",
         "1GiB",

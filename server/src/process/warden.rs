@@ -10,6 +10,7 @@ mod book;
 pub mod control;
 mod generation;
 mod hang;
+mod orphans;
 mod threads;
 mod upgrade;
 
@@ -244,11 +245,14 @@ impl Warden<'_> {
                     }
                     Happened::Ended(status) => return Ok(Ended::Died(End::Exit(status))),
                 },
-                _ = looks.tick() => if let Some(end) = look(&mut watch, child) {
-                    child.signal(Signal::KILL);
-                    // What stands on the board is read when nothing of it runs any more.
-                    child.ended().await?;
-                    return Ok(Ended::Died(end));
+                _ = looks.tick() => {
+                    orphans::bury(child.pid());
+                    if let Some(end) = look(&mut watch, child) {
+                        child.signal(Signal::KILL);
+                        // What stands on the board is read when nothing of it runs any more.
+                        child.ended().await?;
+                        return Ok(Ended::Died(end));
+                    }
                 },
                 request = desk.control.next() => return Ok(Ended::Asked(request)),
                 () = desk.stop.told() => return self.stop(child).await,
