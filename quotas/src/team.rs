@@ -146,7 +146,7 @@ impl TeamRefusal {
     }
 }
 
-/// The deploys and compilations of a team in the last hour, on this node.
+/// The deploys of a team in the last hour, as far as this node heard of them, and what it compiled for the team.
 #[derive(Debug)]
 pub struct Deploys {
     deploys: Budget,
@@ -196,9 +196,9 @@ impl Deploys {
         Ok(())
     }
 
-    /// A deploy was made.
-    pub fn deployed(&self, now: Moment) {
-        self.deploys.charge(1, now);
+    /// So many deploys were made, on this node or another.
+    pub fn deployed(&self, count: u64, now: Moment) {
+        self.deploys.charge(count, now);
     }
 
     /// So long was compiled.
@@ -218,7 +218,7 @@ mod tests {
         let at = |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000);
         for _ in 0..2 {
             deploys.ask(&team, at(10)).unwrap();
-            deploys.deployed(at(10));
+            deploys.deployed(1, at(10));
         }
         let refused = deploys.ask(&team, at(20)).unwrap_err();
         assert_eq!((refused.quota, refused.limit, refused.observed), (TeamQuota::DeploysHour, 2, 3));

@@ -158,3 +158,30 @@ async fn why_a_call_was_refused_is_told_by_whichever_server_is_asked_and_only_to
     let nothing = servers[0].client().decision("../../v1/tokens").await;
     assert!(nothing.is_err(), "{nothing:?}");
 }
+
+#[tokio::test]
+async fn a_team_that_asks_one_server_after_the_other_has_no_more_deploys_than_it_may() {
+    let Some(cassandra) = Cassandra::start() else { return };
+    let servers = fleet::three(PROGRAM, &cassandra, &["quota.team.deploys_hour=3"]);
+    let hour = async |server: &Server| {
+        // A server that heard of no script of the team knows of no quotas of it either.
+        let state = server.client().quotas("team:tv").await.ok()?;
+        state.rules.into_iter().find(|rule| rule.rule == "team.deploys_hour").map(|rule| rule.used)
+    };
+    let main = |answer: &str| format!("pub fn main(request) {{ `{answer}` }}");
+    servers[0].deploy("tv/home", &main("one")).await.unwrap();
+    for server in &servers {
+        until("it heard of the script", PATIENCE, async || (hour(server).await == Some(1)).then_some(()))
+            .await;
+    }
+    // One that did not look in between counts both.
+    servers[0].deploy("tv/home", &main("two")).await.unwrap();
+    servers[0].deploy("tv/home", &main("three")).await.unwrap();
+    for server in &servers {
+        until("it heard of all three", PATIENCE, async || (hour(server).await == Some(3)).then_some(()))
+            .await;
+        let refused = server.deploy("tv/last", &main("four")).await;
+        assert!(format!("{refused:?}").contains("team.deploys_hour"), "{refused:?}");
+        server.deploy("radio/home", &main("others may")).await.unwrap();
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{Handler, Message, MessageResult};
 use quotas::guards::{EndpointGuard, TeamGuard};
 use quotas::limits::EndpointLimits;
-use quotas::scope::{EndpointId, Scope, ScriptId, TeamName};
+use quotas::scope::{EndpointId, RevisionNumber, Scope, ScriptId, TeamName};
 use quotas::units::Moment;
 use runtime::fuel::now_nanos;
 use runtime::host::call::{EndpointContext, Setting, Settings};
@@ -20,12 +20,15 @@ use crate::flight::Label;
 use crate::routes::{EndpointEntry, Served};
 use crate::storage::Head;
 use crate::units::UnitFailure;
+use crate::who::unix_ms;
 
 /// How many guards of endpoints that are gone are kept, so that deploying them again gives no fresh burst.
 const GONE_MAX: usize = 1_024;
 
 /// So many teams are counted for; beyond that those without an endpoint are forgotten.
 const TEAMS_MAX: usize = 4_096;
+
+const HOUR_MS: u64 = 60 * 60 * 1_000;
 
 /// A script as it is served.
 #[derive(Debug)]
@@ -105,6 +108,10 @@ impl Controller {
             self.scripts.extend(before.map(|live| (script, live)));
             return Applied { endpoints, ..Applied::default() };
         }
+        if origin == Origin::Changed {
+            let seen = before.as_ref().map(|live| live.head.latest);
+            self.count_deploys(&script, seen, head.latest, active.as_ref());
+        }
         let before = before.map(|live| live.entries).unwrap_or_default();
         let had: Vec<String> = before.iter().flat_map(|entry| entry.claims()).collect();
         let (mut entries, mut refused) = (Vec::new(), Vec::new());
@@ -144,6 +151,25 @@ impl Controller {
         self.scripts.insert(script, Live { head, entries, refused, problem: None });
         self.forget_guards();
         applied
+    }
+
+    /// Counts for the team what was deployed since this node has `seen` the script, whichever node was asked: a team
+    /// that asks them in turn has no more deploys than one that asks the same. A node that was away does not count what
+    /// is older than an hour, and of a script that it never saw it counts one.
+    fn count_deploys(
+        &mut self,
+        script: &ScriptId,
+        seen: Option<Option<RevisionNumber>>,
+        latest: Option<RevisionNumber>,
+        active: Option<&Active>,
+    ) {
+        let number = |revision: Option<RevisionNumber>| revision.map_or(0, RevisionNumber::get);
+        let count = seen.map_or(1, |seen| number(latest).saturating_sub(number(seen)));
+        let newest = active.filter(|active| Some(active.revision.number) == latest);
+        let is_old = newest.is_some_and(|active| active.revision.at_ms.saturating_add(HOUR_MS) < unix_ms());
+        if count > 0 && !is_old {
+            self.team_guard(&script.team).deploys.deployed(count, Moment::from_nanos(now_nanos()));
+        }
     }
 
     /// Whether nobody else answers what an endpoint of this script would.

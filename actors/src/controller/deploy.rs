@@ -110,9 +110,6 @@ impl Work {
         self.may_still_change(&deploy.script)?;
         let (revision, head, applied) =
             if deploy.dry_run { self.foretell(&deploy).await? } else { self.make(&deploy, &opened).await? };
-        if !deploy.dry_run {
-            stand.deployed();
-        }
         let Applied { endpoints, removed, .. } = applied;
         let (repeated, took) = (false, Duration::ZERO);
         Ok(Deployed { revision, head, endpoints, removed, warnings, cuts, repeated, took })

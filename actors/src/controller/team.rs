@@ -111,11 +111,6 @@ impl TeamStand {
         self.keeps(TeamQuota::UnitBytes, unit_bytes)
     }
 
-    /// It was stored.
-    pub(super) fn deployed(&self) {
-        self.guard.deploys.deployed(now());
-    }
-
     fn keeps(&self, quota: TeamQuota, more: u64) -> Result<(), ControlError> {
         let limit = self.terms.get(Name::Team(quota)).limit;
         let observed = self.has.of(quota).saturating_add(more);
