@@ -96,9 +96,11 @@ impl TeamQuota {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Endpoints => {
-                "Take endpoints that nobody calls out of a manifest, or delete a script; those that are for a test go by themselves with `expires`."
+                "Take endpoints that nobody calls out of a manifest, or a script away with `callboard delete`; those that are for a test go by themselves with `expires`."
             }
-            Self::Scripts => "Delete a script that nobody needs, or put the endpoint into one that is there.",
+            Self::Scripts => {
+                "Take a script away that nobody needs, with `callboard delete`, or put the endpoint into one that is there."
+            }
             Self::Revisions => "Ask the operator for room for more revisions; none is ever taken away.",
             Self::DeploysHour => {
                 "Deploy less often, or wait; `callboard check` and `--dry-run` do not count as deploys."

@@ -8,6 +8,7 @@ mod arguments;
 mod call;
 mod check;
 mod copy;
+mod delete;
 mod deploy;
 mod dev;
 mod drill;
@@ -75,6 +76,7 @@ fn dispatch(command: Command, out: &Out) -> Result<Exit, Failure> {
         Command::Dev(arguments) => wait(dev::run(&arguments, out)),
         Command::Deploy(arguments) => wait(deploy::run(&arguments, out)),
         Command::Rollback(arguments) => wait(rollback::run(&arguments, out)),
+        Command::Delete(arguments) => wait(delete::run(&arguments, out)),
         Command::History(arguments) => wait(scripts::history(&arguments, out)),
         Command::Endpoints(arguments) => wait(scripts::endpoints(&arguments, out)),
         Command::Call(arguments) => wait(call::run(&arguments, out)),

@@ -206,6 +206,39 @@ fn a_roll_back_goes_to_the_revision_before_and_moves_only_what_it_saw() {
 }
 
 #[test]
+fn a_script_is_taken_away_as_it_was_seen_and_not_without_a_word() {
+    let directory = project();
+    let done = |dry_run: bool| json!({ "head": head(7), "removed": ["tv/home/main"], "dry_run": dry_run });
+    let rules = |dry_run: bool| {
+        vec![
+            rule("GET /v1/scripts/tv/home/active", 200, &head(7)),
+            rule("DELETE /v1/scripts/tv/home", 200, &done(dry_run)),
+        ]
+    };
+    let fake = Fake::start(rules(false));
+    let (code, out, error) = told(&run(directory.path(), &fake.url, &["delete", "tv/home"]));
+    assert_eq!((code, out.as_str()), (2, ""), "nobody can be asked");
+    assert!(error.contains("Take away all endpoints of tv/home") && error.contains("--yes"), "{error}");
+    assert!(fake.asked().iter().all(|head| !head.starts_with("DELETE")), "nothing was done");
+
+    let fake = Fake::start(rules(false));
+    let words = ["delete", "tv/home", "--yes", "--reason", "nobody calls it"];
+    let (code, out, error) = told(&run(directory.path(), &fake.url, &words));
+    assert_eq!((code, out.as_str()), (0, "tv/home is gone\n  - tv/home/main\n"));
+    assert!(error.contains("callboard rollback tv/home --to 7"), "{error}");
+    let asked = fake.asked();
+    let delete = asked.iter().find(|head| head.starts_with("DELETE")).unwrap();
+    assert!(
+        delete.contains("?reason=nobody%20calls%20it ") && delete.contains("if-match: \"12\"\r\n"),
+        "{delete}"
+    );
+
+    let fake = Fake::start(rules(true));
+    let (code, out, _) = told(&run(directory.path(), &fake.url, &["delete", "tv/home", "--dry-run"]));
+    assert_eq!((code, out.as_str()), (0, "would take tv/home away\n  - tv/home/main\n"));
+}
+
+#[test]
 fn the_token_goes_to_the_admin_plane_and_never_to_the_device_plane() {
     let directory = project();
     let fake = Fake::start(vec![

@@ -47,7 +47,7 @@ fn the_five_minutes_work_line_by_line() {
         &["Hello Ana"],
         &["requst", "main.rn", "Hello Ana"],
         &["HTTP/1.1 50", "Hello neighbour"],
-        &["Hello again", "switch.off", "maintenance", "never ends"],
+        &["Hello again", "switch.off", "maintenance", "never ends", "demo/my-first is gone"],
     ];
     assert_eq!(blocks.len(), expected.len());
     for (block, expected) in blocks.iter().zip(expected) {

@@ -15,8 +15,8 @@ pub use self::operate::{DrillArguments, QuotaArguments, SwitchArguments, TokenAr
 pub(super) use self::operate::{QuotaCommand, SwitchCommand, TokenCommand};
 pub(super) use self::project::Until;
 pub use self::project::{
-    CallArguments, DeployArguments, DevArguments, EndpointsArguments, HistoryArguments, InitArguments,
-    ProjectArguments, RollbackArguments, ScriptArguments,
+    CallArguments, DeleteArguments, DeployArguments, DevArguments, EndpointsArguments, HistoryArguments,
+    InitArguments, ProjectArguments, RollbackArguments, ScriptArguments,
 };
 pub(super) use self::serve::{CopyArguments, StoreCommand};
 pub use self::serve::{ServeArguments, ServeCommandArguments, StoreArguments};
@@ -93,6 +93,8 @@ pub enum Command {
     Deploy(DeployArguments),
     /// Make an earlier revision active again
     Rollback(RollbackArguments),
+    /// Take a script away: its endpoints answer no more, its revisions stay
+    Delete(DeleteArguments),
     /// List the revisions of a script, newest first
     #[command(visible_alias = "log", aliases = ["versions", "releases"])]
     History(HistoryArguments),

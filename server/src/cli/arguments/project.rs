@@ -104,6 +104,25 @@ pub struct RollbackArguments {
     pub(in crate::cli) server: ServerArguments,
 }
 
+/// What to take away.
+#[derive(Debug, Clone, Args)]
+pub struct DeleteArguments {
+    /// The script, TEAM/SCRIPT
+    #[arg(value_name = "SCRIPT")]
+    pub(in crate::cli) script: ScriptId,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    pub(in crate::cli) reason: Option<String>,
+    /// Only show what it would do
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(in crate::cli) yes: bool,
+    #[command(flatten)]
+    pub(in crate::cli) server: ServerArguments,
+}
+
 /// How much of the history.
 #[derive(Debug, Clone, Args)]
 pub struct HistoryArguments {
