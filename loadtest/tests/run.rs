@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -370,6 +370,32 @@ fn actions_are_run_at_their_times_and_one_that_fails_is_told() {
     assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     assert!(told(&output).contains("add `--actions`"), "{}", told(&output));
     assert_eq!(stub.requests.load(Ordering::Relaxed), before);
+}
+
+#[test]
+fn a_run_that_is_told_to_end_takes_the_programs_that_it_started_with_it() {
+    let (stub, desk) = (Stub::start(Manner::default()), Desk::new());
+    let note = desk.path("pid.txt");
+    let write = format!("run = [\"sh\", \"-c\", \"echo $$ > {}; exec sleep 60\"]", note.display());
+    let plan =
+        desk.plan(&format!("{}[[action]]\nname = \"sleeps\"\nat = \"100ms\"\n{write}\n", steady(50, 60.0)));
+    for told_to_end in [Signal::INT, Signal::TERM] {
+        let _ = std::fs::remove_file(&note);
+        let mut command = command();
+        command.arg("run").arg(&plan).args(["--target", &stub.url(), "--actions"]);
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        let action: u32 = loop {
+            assert!(Instant::now() < until, "the action runs");
+            match std::fs::read_to_string(&note).unwrap_or_default().trim().parse() {
+                Ok(pid) => break pid,
+                Err(_) => std::thread::sleep(ms(10)),
+            }
+        };
+        kill_process(Pid::from_child(&run), told_to_end).unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(130), "{told_to_end:?}");
+        assert!(!Path::new(&format!("/proc/{action}")).exists(), "{told_to_end:?}: the action is gone");
+    }
 }
 
 #[test]

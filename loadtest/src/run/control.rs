@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::actions::Actions;
 use super::generator::{self, Work};
@@ -121,7 +122,7 @@ async fn watch(
 ) -> Option<(String, Duration)> {
     let mut why = None;
     let mut next = tokio::time::interval(LOOK);
-    let mut interrupted = Box::pin(tokio::signal::ctrl_c());
+    let mut interrupted = Box::pin(interruption());
     let mut listens = true;
     while !done() {
         tokio::select! {
@@ -146,6 +147,19 @@ async fn watch(
         }
     }
     why
+}
+
+/// Waits until somebody wants the run to end: at the keyboard, or whoever started it. One that the system does not tell
+/// of never comes.
+async fn interruption() {
+    let told = async |kind| match signal(kind) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        () = told(SignalKind::interrupt()) => {}
+        () = told(SignalKind::terminate()) => {}
+    }
 }
 
 /// The threshold that ends the run.
