@@ -62,7 +62,7 @@ pub fn run(options: &Options) -> ExitCode {
         let (a, b) = (Results::load(&options.a)?, Results::load(&options.b)?);
         ensure!(
             a.summary.valid && b.summary.valid,
-            "an invalid run says nothing: more than 1 % of its requests were late or unsent"
+            "an invalid run says nothing: none of its requests was asked, or more than 1 % were late or unsent"
         );
         compare(&a, &b, options.at_least / 100.0)
     })();

@@ -229,7 +229,7 @@ impl Results {
             errors: total.errors,
             late: total.late,
             unsent: total.unsent,
-            valid: total.percent(total.late + total.unsent) <= LATE_MAX,
+            valid: total.asked > 0 && total.percent(total.late + total.unsent) <= LATE_MAX,
             p50_ms: ms(0.5),
             p90_ms: ms(0.9),
             p99_ms: ms(0.99),

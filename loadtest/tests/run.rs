@@ -399,6 +399,16 @@ fn a_run_that_is_told_to_end_takes_the_programs_that_it_started_with_it() {
 }
 
 #[test]
+fn a_run_that_asked_nothing_has_shown_nothing() {
+    let (stub, desk) = (Stub::start(Manner::default()), Desk::new());
+    let mut command = command();
+    command.arg("run").arg(desk.plan(&steady(0, 1.0))).args(["--target", &stub.url()]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", told(&output));
+    assert!(told(&output).contains("INVALID: nothing was asked"), "{}", told(&output));
+}
+
+#[test]
 fn what_if_tells_who_would_have_been_refused_when_and_by_which_rule() {
     let desk = Desk::new();
     let (quotas, trace) = (desk.path("new.toml"), desk.path("trace.txt"));

@@ -24,7 +24,10 @@ impl Results {
             })
             .collect();
         let late = self.summary.late + self.summary.unsent;
-        let why = format!("{late} of {} requests were late or unsent", self.summary.asked);
+        let why = match self.summary.asked {
+            0 => "nothing was asked".to_owned(),
+            asked => format!("{late} of {asked} requests were late or unsent"),
+        };
         cases.push((format!("late or unsent <= {LATE_MAX}%"), (!self.summary.valid).then_some(why)));
         let failures = cases.iter().filter(|(_, failure)| failure.is_some()).count().to_string();
         let (tests, time) = (cases.len().to_string(), format!("{:.3}", self.seconds));

@@ -68,7 +68,9 @@ impl Results {
         if let Some(why) = &self.ended_early {
             let _ = writeln!(out, "\nended early: {why}");
         }
-        if !self.summary.valid {
+        if total.asked == 0 {
+            out.push_str("\nINVALID: nothing was asked, and so nothing was measured; give a stage of the plan a rate\n");
+        } else if !self.summary.valid {
             let why = if total.waited + total.unsent > total.late.saturating_sub(total.waited) {
                 "all connections were in use: raise `connections` in the plan"
             } else {
