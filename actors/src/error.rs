@@ -28,7 +28,7 @@ pub enum StoreError {
         deploy: DeployId,
     },
     /// Another process has the embedded store open.
-    #[error("{} is open in another process", path.display())]
+    #[error("{} is open in another process: it belongs to the server that runs on it, so stop that first", path.display())]
     Locked {
         /// The file.
         path: PathBuf,

@@ -179,6 +179,9 @@ impl Lane {
                     self.0.stats.borrow_mut().refused(&entry.id, "quota.observed");
                 }
                 let memory = Hold::new(&entry.guard.team.memory, &self.0.node.shared().node.memory);
+                for (rule, scope) in ask.reached(&permit) {
+                    Event::BudgetNearlyUsed { scope: &scope, rule }.tell();
+                }
                 let warning = ask.rate_policy(&permit, now);
                 Ok(Admitted { permit, at: now, memory: Arc::new(memory), warning, counted })
             }

@@ -155,11 +155,16 @@ fn decide(ask: &Ask<'_>, now: Moment, unix_ms: u64) -> Result<Permit, Box<Refusa
     }
     for purse in ask.purses(class).rev() {
         let (kind, budget) = (BudgetKind::RequestsDay, purse.budgets.get(BudgetKind::RequestsDay));
-        if books.charges(&budget.tally)
-            && let Err(exhausted) = budget.charge_if_left(1, now)
-            && books.refuse(Rule::Budget(kind, purse.holder), &budget.tally)
-        {
-            return Err(used_up(ask, (kind, purse.holder), (budget, exhausted), now, unix_ms));
+        if !books.charges(&budget.tally) {
+            continue;
+        }
+        match budget.charge_if_left(1, now) {
+            Ok(true) => permit.reach(purse.holder),
+            Ok(false) => {}
+            Err(exhausted) if books.refuse(Rule::Budget(kind, purse.holder), &budget.tally) => {
+                return Err(used_up(ask, (kind, purse.holder), (budget, exhausted), now, unix_ms));
+            }
+            Err(_) => {}
         }
     }
     let nearly = books.nearly;
@@ -229,6 +234,13 @@ impl<'a> Ask<'a> {
             })
         });
         tightest(rates.chain(budgets))
+    }
+
+    /// The budgets of requests that the call took to their soft limits.
+    pub fn reached(&self, permit: &Permit) -> impl Iterator<Item = (Rule, Scope)> {
+        let holders = [Holder::Class, Holder::Endpoint, Holder::Team].into_iter();
+        let reached = holders.filter(|holder| permit.has_reached(*holder));
+        reached.map(|holder| (Rule::Budget(BudgetKind::RequestsDay, holder), self.scope(holder)))
     }
 
     fn class_guard(&self) -> Option<&'a ClassGuard> {

@@ -129,6 +129,8 @@ pub struct Permit {
     _node: Place,
     observed: Option<Rule>,
     is_nearly_used: bool,
+    /// Whose budget of requests this call took to its soft limit, a bit each.
+    reached: u8,
     /// In the gates of caps; costs nothing where there is none.
     capped: Vec<Place>,
 }
@@ -153,6 +155,7 @@ impl Permit {
             _node: place(GateKind::Node, node)?,
             observed: None,
             is_nearly_used: false,
+            reached: 0,
             capped: Vec::new(),
         })
     }
@@ -170,6 +173,16 @@ impl Permit {
     /// Whether the soft limit of one of the call's budgets is reached.
     pub(crate) fn is_nearly_used(&self) -> bool {
         self.is_nearly_used
+    }
+
+    /// Remembers that this call took a budget of requests to its soft limit.
+    pub(crate) fn reach(&mut self, holder: Holder) {
+        self.reached |= 1 << holder as u8;
+    }
+
+    /// Whether this call took this one's budget of requests to its soft limit.
+    pub(crate) fn has_reached(&self, holder: Holder) -> bool {
+        self.reached & (1 << holder as u8) != 0
     }
 
     pub(crate) fn with_remarks(mut self, observed: Option<Rule>, is_nearly_used: bool) -> Self {

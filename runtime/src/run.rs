@@ -258,7 +258,11 @@ impl Call {
         }
         let mut message = crate::instrument::sentence(&self.unit.named(&message));
         // The mistakes that everybody makes once.
-        if message.starts_with("Missing instance function") {
+        if message.starts_with("Missing index by static string slot") {
+            // The engine knows the key only by its number.
+            message =
+                "There is no such key in the object; `object.get(\"key\")` answers an option".to_owned();
+        } else if message.starts_with("Missing instance function") {
             if message.ends_with("`::std::future::Future`") {
                 message.push_str("; is an `.await` missing?");
             } else if message.ends_with("`::std::result::Result`") {

@@ -135,6 +135,8 @@ async fn requests_rates_and_concurrency_can_be_set_and_observed_while_calls_go_o
         (QuotaMode::Observe, 7, 0, 5)
     );
     let metrics = server.client().metrics().await.unwrap();
+    assert!(metrics.contains("callboard_events_total{event=\"budget_nearly_used\"} 1\n"), "once: {metrics}");
+    let metrics = server.client().metrics().await.unwrap();
     let line = r#"callboard_quota_refusals_total{rule="budget.requests_day.endpoint",mode="observe"} 7"#;
     assert!(metrics.contains(line), "{metrics}");
 

@@ -16,6 +16,7 @@ use crate::error::ControlError;
 use crate::fleet::Standing;
 use crate::storage::{Head, Revision};
 use crate::units::UnitFailure;
+use crate::who::unix_ms;
 
 /// Anybody: where do the scripts stand that this node serves? Deleted ones are among them.
 #[derive(Debug, Clone, Copy, Message)]
@@ -122,10 +123,16 @@ impl Controller {
             id,
         };
         let refused_info = info.clone();
-        let served = live.entries.iter().map(move |entry| EndpointInfo {
-            revision: Some(entry.revision),
-            quarantine: entry.guard.quarantine.get(),
-            ..info(entry.id.clone(), &entry.spec)
+        let now = unix_ms();
+        let served = live.entries.iter().map(move |entry| {
+            let info = info(entry.id.clone(), &entry.spec);
+            let problem = if entry.has_expired(now) { Some(EXPIRED.to_owned()) } else { info.problem };
+            EndpointInfo {
+                revision: Some(entry.revision),
+                quarantine: entry.guard.quarantine.get(),
+                problem,
+                ..info
+            }
         });
         let refused = live.refused.iter().map(move |(spec, failure)| EndpointInfo {
             problem: Some(failure.to_string()),
@@ -134,6 +141,9 @@ impl Controller {
         served.chain(refused)
     }
 }
+
+/// What is the matter with an endpoint for a test whose time is over.
+const EXPIRED: &str = "its time, `expires`, is over; a deploy begins it anew";
 
 /// The admin door: which revisions has this script? Newest first.
 #[derive(Debug, Clone, Message)]

@@ -32,7 +32,10 @@ impl Results {
         counts(&mut out, "status", &total.statuses, total.asked);
         counts(&mut out, "refused", &total.refused, total.asked);
         if total.refused.contains_key("rate.exceeded") {
-            out.push_str("        a load test is one client to the server: `rate.client` is 20/s there, unless it was raised\n");
+            out.push_str(
+                "        unless they were raised there, a client may ask 20/s, and a load test is one, an endpoint 500/s and a \
+                 team 2000/s;\n        `callboard why` names the rule, docs/loadtest.md says how to raise them\n",
+            );
         }
         counts(&mut out, "no answer", &total.transport, total.asked);
         counts(&mut out, "check failed", &total.checks, total.asked);

@@ -12,10 +12,11 @@ use super::project;
 
 /// `check`
 pub(super) fn run(arguments: &ProjectArguments, out: &Out) -> Result<Exit, Failure> {
+    if !arguments.directory.exists() {
+        return Err(Failure::usage(format_args!("there is no {}", arguments.directory.display())));
+    }
+    project::has_manifest(&arguments.directory)?;
     let bundle = match Bundle::from_dir(&arguments.directory) {
-        _ if !arguments.directory.exists() => {
-            return Err(Failure::usage(format_args!("there is no {}", arguments.directory.display())));
-        }
         Ok(bundle) => bundle,
         Err(diagnostics) => return told(None, &diagnostics, out),
     };

@@ -10,15 +10,20 @@ use super::arguments::ScriptArguments;
 use super::exit::{Exit, Failure};
 use super::out::Out;
 
+/// Whether a directory is a project at all.
+pub(super) fn has_manifest(directory: &Path) -> Result<(), Failure> {
+    if directory.join(MANIFEST_FILE).exists() {
+        return Ok(());
+    }
+    Err(Failure::usage(format_args!(
+        "there is no {MANIFEST_FILE} in {}; `callboard init` writes a starter project",
+        directory.display()
+    )))
+}
+
 /// The bundle of a project; what is wrong with it is shown.
 pub(super) fn bundle(directory: &Path, out: &Out) -> Result<Bundle, Failure> {
-    if !directory.join(MANIFEST_FILE).exists() {
-        let hint = "; `callboard init` writes a starter project";
-        return Err(Failure::usage(format_args!(
-            "there is no {MANIFEST_FILE} in {}{hint}",
-            directory.display()
-        )));
-    }
+    has_manifest(directory)?;
     Bundle::from_dir(directory).map_err(|diagnostics| {
         out.diagnostics(&diagnostics);
         Failure { exit: Exit::Failed, message: wrong(&diagnostics), problem: None }

@@ -29,7 +29,7 @@ pub(super) async fn run(arguments: &RollbackArguments, out: &Out) -> Result<Exit
             Some(before) => before,
             None => before(&client, team, name, active)
                 .await?
-                .ok_or_else(|| Failure::failed(format_args!("{script} has no revision before {active}")))?,
+                .ok_or_else(|| Failure::failed(format_args!("{script} has no revision before {active}; `callboard history {script}` shows those that `--to` may name")))?,
         },
     };
     let from = head.active.map_or("nothing".to_owned(), |active| active.to_string());

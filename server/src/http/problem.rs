@@ -64,9 +64,13 @@ pub fn failed_within(failure: &CallFailure, allowance: Option<&Allowance>) -> Pr
         CallFailure::Script(Failure::Stopped { stop, .. }) => {
             (allowance.and_then(|allowance| stop.limit(allowance)), stop.advice())
         }
-        CallFailure::Script(Failure::Script { .. } | Failure::Returned { .. }) => {
+        CallFailure::Script(Failure::Script { .. }) => {
             (None, "Mend the script where it says and deploy it, or go back with `callboard rollback`.")
         }
+        CallFailure::Script(Failure::Returned { .. }) => (
+            None,
+            "What the handler returns as `Err`, or passes on with `?`, is a 500: see to what the error names, answer it in the script, or go back with `callboard rollback`.",
+        ),
         CallFailure::Script(Failure::Engine) | CallFailure::Lost => {
             (None, "The call is lost and nothing else; tell who runs the server, if it happens again.")
         }

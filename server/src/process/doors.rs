@@ -62,7 +62,10 @@ impl Doors {
 fn bind(name: &str, address: SocketAddr) -> io::Result<TcpListener> {
     let said = |error: rustix::io::Errno| {
         let error = io::Error::from(error);
-        io::Error::new(error.kind(), format!("the {name} door cannot be bound to {address}: {error}"))
+        let why = format!(
+            "the {name} door cannot be bound to {address}: {error}; `--{name}` names another address"
+        );
+        io::Error::new(error.kind(), why)
     };
     let family =
         if address.is_ipv4() { rustix::net::AddressFamily::INET } else { rustix::net::AddressFamily::INET6 };

@@ -55,7 +55,10 @@ pub(super) async fn send(
     if let Some(switch) = &*service.switch.load() {
         switch.count();
         if !switch.switch().observe {
-            return Err(failed("off", "switched off by an operator".to_owned()));
+            return Err(failed(
+                "off",
+                format!("switched off by an operator, see `callboard switch list` for service:{name}"),
+            ));
         }
     }
     if call.hops >= HOPS_MAX {

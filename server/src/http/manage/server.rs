@@ -130,7 +130,7 @@ pub(super) async fn decision(
 ) -> Answered {
     Query::read(&request, &[])?;
     let unknown = || {
-        let detail = "only the latest are kept, and none of unknown paths, which no rule refuses; this node was asked and all that it could reach";
+        let detail = "there is one for each call that was refused or failed, by the decision's or the request's id, and none of calls that were answered and of unknown paths; only the latest are kept; this node was asked and all that it could reach";
         ProblemError::of("decision.unknown", detail)
     };
     // The ids of decisions and requests, and what may stand in the path of a question to another node.

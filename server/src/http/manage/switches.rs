@@ -80,10 +80,15 @@ pub(super) async fn on(
         dry_run,
     };
     let Some(before) = door.node.supervisor().send(release).await?? else {
-        let detail = match id.kind {
+        let mut detail = match id.kind {
             Kind::Kill => format!("{} is not switched off", id.scope),
             kind => format!("{} has no `{kind}` switch", id.scope),
         };
+        let all = door.node.supervisor().send(Switches).await?;
+        let others = all.iter().map(|known| &known.switch).filter(|switch| switch.scope == id.scope);
+        if let Some(other) = others.map(|switch| switch.effect.kind()).next() {
+            detail.push_str(&format!("; it has a `{other}` switch, which `--kind {other}` names"));
+        }
         return Err(ProblemError::of("switch.unknown", detail));
     };
     ok(&answer(&door, &id, None, Some(&before), dry_run).await)
