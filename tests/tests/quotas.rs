@@ -324,6 +324,8 @@ async fn an_endpoint_for_a_test_ends_by_itself_and_gives_its_place_back() {
     })
     .await;
     assert_eq!((gone.status, &*gone.code()), (410, "endpoint.expired"));
+    let told = server.client().endpoint("tv", "trial", "main").await.unwrap().problem;
+    assert!(told.as_deref().is_some_and(|told| told.contains("`expires`")), "{told:?}");
     server.deploy_with("tv/more", WIDE, BURNS).await.expect("its place is free");
     assert_eq!(device.get("/tv/more").await.status, 200);
 }

@@ -120,7 +120,10 @@ pub(super) async fn upgrade(arguments: &ServeArguments, out: &Out) -> Result<Exi
     let asked = control::ask(&config.data).await;
     let answer = asked.map_err(|error| Failure {
         exit: Exit::Unreachable,
-        message: format!("no server with its data in {} answers: {error}", config.data.display()),
+        message: format!(
+            "no server with its data in {} answers ({error}); `--data` names another directory",
+            config.data.display()
+        ),
         problem: None,
     })?;
     if !answer.done {
