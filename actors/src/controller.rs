@@ -51,6 +51,7 @@ pub struct Controller {
     guards: HashMap<EndpointId, Arc<EndpointGuard>>,
     teams: HashMap<TeamName, Arc<TeamGuard>>,
     turns: Arc<Turns<ScriptId>>,
+    team_turns: Arc<Turns<TeamName>>,
     reserved: Arc<Reserved>,
     /// What operators set of quotas.
     quotas: Book,
@@ -64,6 +65,8 @@ struct Work {
     store: Arc<dyn Store>,
     controller: Addr<Controller>,
     turns: Arc<Turns<ScriptId>>,
+    /// Taken after a script's turn, by those who make more of what a team may have only so much of.
+    team_turns: Arc<Turns<TeamName>>,
     reserved: Arc<Reserved>,
 }
 
@@ -79,6 +82,7 @@ impl Controller {
             guards: HashMap::new(),
             teams: HashMap::new(),
             turns: Arc::default(),
+            team_turns: Arc::default(),
             reserved: Arc::default(),
             quotas: Book::new(quotas),
             demand: Demand::default(),
@@ -93,6 +97,7 @@ impl Controller {
             store: Arc::clone(&self.store),
             controller: ctx.address(),
             turns: Arc::clone(&self.turns),
+            team_turns: Arc::clone(&self.team_turns),
             reserved: Arc::clone(&self.reserved),
         }
     }

@@ -43,12 +43,22 @@ const GROWTH: usize = 4;
 pub trait Compile: Send + Sync {
     /// Compiles one bundle.
     async fn compile(&self, bundle: &Bundle) -> Result<Compilation, CompileError>;
+
+    /// The same, and how long it ran. Where there is a wait for a turn, that is not part of it.
+    async fn compile_timed(&self, bundle: &Bundle) -> (Result<Compilation, CompileError>, Duration) {
+        let began = Instant::now();
+        (self.compile(bundle).await, began.elapsed())
+    }
 }
 
 #[async_trait]
 impl Compile for Compiler {
     async fn compile(&self, bundle: &Bundle) -> Result<Compilation, CompileError> {
         Self::compile(self, bundle.manifest().team.as_str(), bundle).await
+    }
+
+    async fn compile_timed(&self, bundle: &Bundle) -> (Result<Compilation, CompileError>, Duration) {
+        Self::compile_timed(self, bundle.manifest().team.as_str(), bundle).await
     }
 }
 
@@ -341,13 +351,17 @@ impl Units {
         }
     }
 
-    /// Compiles a bundle and opens what came of it.
+    /// Compiles a bundle and opens what came of it; and how long it was compiled.
     pub(crate) async fn compile(
         &self,
         bundle: &Bundle,
-    ) -> Result<(Opened, runtime::diagnostic::Diagnostics), ControlError> {
-        let Compilation { compiled, warnings } = self.compiler.compile(bundle).await?;
-        Ok((self.admit(compiled, bundle.hash()).await?, warnings))
+    ) -> (Result<(Opened, runtime::diagnostic::Diagnostics), ControlError>, Duration) {
+        let (done, took) = self.compiler.compile_timed(bundle).await;
+        let opened = async {
+            let Compilation { compiled, warnings } = done?;
+            Ok((self.admit(compiled, bundle.hash()).await?, warnings))
+        };
+        (opened.await, took)
     }
 
     /// Keeps the files and the unit of a bundle in the store.

@@ -3,12 +3,12 @@
 //! Invariant: a refusal names the rule, the limit, what was found, and what to do about it.
 //! Not here: counting what there is (`actors`), calls (`admission`).
 //!
-//! What there is is counted when a deploy asks, on the node that it asks: of two deploys of one team at the same
-//! moment, on two scripts or two nodes, both may be told yes where one place is left.
+//! What there is is counted when a deploy asks, on the node that it asks, before it compiles and again before it is
+//! stored: of two deploys of one team at the same moment on two nodes, both may be told yes where one place is left.
 
 use std::time::Duration;
 
-use crate::budget::{Budget, Length};
+use crate::budget::{Budget, Exhausted, Length};
 use crate::refusal::Reader;
 use crate::scope::TeamName;
 use crate::units::{Amount, Bytes, Moment};
@@ -179,23 +179,34 @@ impl Deploys {
         }
     }
 
-    /// Whether another deploy may begin.
+    /// Whether another deploy may be made.
     ///
     /// # Errors
-    /// As many were made, or so much was compiled, as may be in an hour.
+    /// As many were made as may be in an hour.
     pub fn ask(&self, team: &TeamName, now: Moment) -> Result<(), Box<TeamRefusal>> {
-        let refuse = |quota, limit, observed, budget: &Budget| {
-            let retry_after = Some(budget.left_after(now));
-            Box::new(TeamRefusal { team: team.clone(), quota, limit, observed, retry_after })
+        let refuse = |full: Exhausted| TeamRefusal {
+            team: team.clone(),
+            quota: TeamQuota::DeploysHour,
+            limit: full.limit,
+            observed: full.used + 1,
+            retry_after: Some(self.deploys.left_after(now)),
         };
-        self.deploys
-            .ask(now)
-            .map_err(|full| refuse(TeamQuota::DeploysHour, full.limit, full.used + 1, &self.deploys))?;
-        self.compiling.ask(now).map_err(|full| {
-            let seconds = |ms: u64| ms.div_ceil(1_000);
-            refuse(TeamQuota::CompileHour, full.limit / 1_000, seconds(full.used), &self.compiling)
-        })?;
-        Ok(())
+        self.deploys.ask(now).map(drop).map_err(|full| Box::new(refuse(full)))
+    }
+
+    /// Whether something more may be compiled.
+    ///
+    /// # Errors
+    /// So much was compiled as may be in an hour.
+    pub fn ask_compiling(&self, team: &TeamName, now: Moment) -> Result<(), Box<TeamRefusal>> {
+        let refuse = |full: Exhausted| TeamRefusal {
+            team: team.clone(),
+            quota: TeamQuota::CompileHour,
+            limit: full.limit / 1_000,
+            observed: full.used.div_ceil(1_000),
+            retry_after: Some(self.compiling.left_after(now)),
+        };
+        self.compiling.ask(now).map(drop).map_err(|full| Box::new(refuse(full)))
     }
 
     /// So many deploys were made, on this node or another.
@@ -236,9 +247,9 @@ mod tests {
         let deploys = Deploys::new(&TeamQuotas([2; 6]));
         let now = Moment::from_nanos(1);
         deploys.compiled(Duration::from_millis(1_999), now);
-        deploys.ask(&team, now).unwrap();
+        deploys.ask_compiling(&team, now).unwrap();
         deploys.compiled(Duration::from_millis(500), now);
-        let refused = deploys.ask(&team, now).unwrap_err();
+        let refused = deploys.ask_compiling(&team, now).unwrap_err();
         assert_eq!((refused.quota, refused.limit, refused.observed), (TeamQuota::CompileHour, 2, 3));
         assert_eq!(deploys.used(TeamQuota::CompileHour, now).0, 3);
     }

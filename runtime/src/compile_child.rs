@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -151,12 +151,23 @@ impl Compiler {
     /// # Errors
     /// What is wrong with the source, or what became of the child.
     pub async fn compile(&self, team: &str, bundle: &Bundle) -> Result<Compilation, CompileError> {
-        let mut turn = self.turns.enter(team)?;
+        self.compile_timed(team, bundle).await.0
+    }
+
+    /// The same, and how long it ran: the wait for its turn is not its own.
+    pub async fn compile_timed(
+        &self,
+        team: &str,
+        bundle: &Bundle,
+    ) -> (Result<Compilation, CompileError>, Duration) {
+        let mut turn = match self.turns.enter(team) {
+            Ok(turn) => turn,
+            Err(full) => return (Err(full.into()), Duration::ZERO),
+        };
         turn.come().await;
-        match tokio::time::timeout(self.wall, self.run(bundle)).await {
-            Ok(result) => result,
-            Err(_) => Err(CompileError::TooLong(self.wall)),
-        }
+        let began = Instant::now();
+        let done = tokio::time::timeout(self.wall, self.run(bundle)).await;
+        (done.unwrap_or_else(|_| Err(CompileError::TooLong(self.wall))), began.elapsed())
     }
 
     /// Dropping this ends the child. A fork server that died or hangs is nothing that the bundle did: it is tried

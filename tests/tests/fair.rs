@@ -93,6 +93,35 @@ async fn a_team_that_compiles_much_does_not_make_another_wait_for_all_of_it() {
 }
 
 #[tokio::test]
+async fn a_team_whose_scripts_take_the_compiler_long_stalls_no_other_and_pays_for_itself() {
+    let server = server(&["compiler.at_once=1", "compiler.wall=60s"]);
+    let bomb = (0..40)
+        .map(|n| format!("const A{n} = {{ let s = \"aaaaaaaa\"; let n = 0; while n < 23 {{ s = `${{s}}${{s}}`; n += 1; }} 1 }};\n"))
+        .collect::<String>();
+    let mut bombs = Vec::new();
+    for n in 0..4 {
+        let id = format!("bomb-{n}");
+        let archive =
+            bytes::Bytes::from(bundle(&format!("tv/{id}"), "", &format!("{bomb}{SMALL}")).to_archive());
+        let client = server.client();
+        let tried = Upload { dry_run: true, ..Upload::default() };
+        bombs.push(tokio::spawn(async move { code(client.upload("tv", &id, archive, &tried).await) }));
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let began = Instant::now();
+    for n in 0..3 {
+        assert_eq!(code(server.deploy(&format!("radio/small-{n}"), SMALL).await), "ok");
+    }
+    assert!(began.elapsed() < Duration::from_secs(6), "three took {:?}", began.elapsed());
+    assert!(bombs.iter().all(|bomb| !bomb.is_finished()), "the first holds the slot all the while");
+    bombs.iter().for_each(tokio::task::JoinHandle::abort);
+    // What it waited for is not what it used.
+    let rules = server.client().quotas("team:radio").await.unwrap().rules;
+    let compiled = rules.iter().find(|rule| rule.rule == "team.compile_hour").unwrap();
+    assert!(compiled.used <= 1, "{compiled:?}");
+}
+
+#[tokio::test]
 async fn a_team_that_uploads_slowly_refuses_no_other() {
     let server = server(&[]);
     let address = server.admin.trim_start_matches("http://").to_owned();

@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
-use api::{ClientError, Problem, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaRule, QuotaState};
+use api::client::{Upload, Wait};
+use api::{
+    ActivateRequest, ClientError, Problem, QuotaChange, QuotaMode, QuotaOrigin, QuotaRequest, QuotaRule,
+    QuotaState,
+};
 use api::{Role, TokenRequest};
 use bytes::Bytes;
 use tests::device::{Device, Reply};
-use tests::server::{Options, Server, TOKEN};
+use tests::server::{Options, Server, TOKEN, bundle};
 use tests::wait::until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callboard-under-test");
@@ -419,4 +423,65 @@ async fn a_scope_of_which_nothing_is_here_is_said_to_wait() {
     // It holds of what comes.
     server.deploy_with("tw/home", WIDE, BURNS).await.unwrap();
     assert_eq!(rule(&server, "team:tw", "concurrency.team").await.limit, "20");
+}
+
+#[tokio::test]
+async fn what_a_team_may_keep_holds_whichever_way_it_comes_to_answer() {
+    let server = Server::start(PROGRAM);
+    let client = server.client();
+    let none = Upload { keep_inactive: true, ..Upload::default() };
+    let archive =
+        |id: &str, more: &str| bytes::Bytes::from(bundle(id, &format!("{WIDE}{more}"), BURNS).to_archive());
+    let second = "\n[[endpoint]]\npath = \"/tv/home/second\"\nname = \"second\"\nhandler = \"main::main\"\n";
+    server.deploy_with("tv/home", WIDE, BURNS).await.unwrap();
+    set(&server, "team:tv", vec![change("endpoints", "1"), change("scripts", "1")]).await;
+
+    // Deployed without a word, and let answer afterwards.
+    client.upload("tv", "home", archive("tv/home", second), &none).await.unwrap();
+    let activate = async |script: &str, revision: u64| {
+        let request = ActivateRequest { revision, reason: None };
+        client.activate("tv", script, "*", &request, false, Wait::Node).await
+    };
+    let refused = problem(activate("home", 2).await);
+    assert_eq!((refused.code.as_str(), refused.observed.as_deref()), ("quota.exceeded", Some("2")));
+
+    // Deleted and brought back beside another one.
+    client.delete_script("tv", "home", "*", None, false).await.unwrap();
+    server.deploy_with("tv/more", WIDE, BURNS).await.unwrap();
+    assert_eq!(problem(activate("home", 1).await).code, "quota.exceeded");
+    client.delete_script("tv", "more", "*", None, false).await.unwrap();
+    activate("home", 1).await.unwrap();
+
+    // The way back is open when the limits came down meanwhile.
+    set(&server, "team:tv", vec![change("endpoints", "2")]).await;
+    client.upload("tv", "home", archive("tv/home", second), &Upload::default()).await.unwrap();
+    set(&server, "team:tv", vec![change("endpoints", "1")]).await;
+    activate("home", 2).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_many_deploys_at_one_time_as_many_are_made_as_may_be() {
+    let server = Server::start(PROGRAM);
+    server.deploy_with("tv/first", WIDE, BURNS).await.unwrap();
+    set(&server, "team:tv", vec![change("scripts", "3"), change("deploys-hour", "6")]).await;
+    let codes = async |ids: Vec<String>| {
+        let all = ids.iter().map(|id| server.deploy_with(id, WIDE, BURNS));
+        let all = futures_util::future::join_all(all).await;
+        all.into_iter().filter(Result::is_ok).count()
+    };
+    assert_eq!(
+        codes((0..24).map(|n| format!("tv/s{n}")).collect()).await,
+        2,
+        "three scripts, and one was there"
+    );
+    set(&server, "team:tv", vec![change("scripts", "100")]).await;
+    assert_eq!(
+        codes((0..24).map(|n| format!("tv/t{n}")).collect()).await,
+        3,
+        "six deploys, and three were made"
+    );
+    // What is only tried is counted for nothing.
+    let tried = Upload { dry_run: true, ..Upload::default() };
+    let archive = bundle("tv/first", WIDE, BURNS).to_archive().into();
+    server.client().upload("tv", "first", archive, &tried).await.unwrap();
 }

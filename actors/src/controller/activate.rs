@@ -5,6 +5,7 @@ use quotas::scope::{EndpointId, RevisionId, RevisionNumber, Scope, ScriptId};
 
 use super::deploy::RACES;
 use super::prepare::{self, Active, Depth, Prepared};
+use super::team::TeamStandOf;
 use super::{Applied, Controller, Work, claims};
 use crate::error::{ControlError, StoreError};
 use crate::storage::{AuditEntry, Change, Commit, Committed, DeployId, Head};
@@ -105,6 +106,8 @@ impl Work {
         }
         let active = prepare::active(&self.shared, &*self.store, &script, revision, Depth::Unit).await?;
         claims::check(&self.shared.routes.load(), &script, &active.manifest)?;
+        let stand = self.controller.send(TeamStandOf(script.clone())).await?;
+        stand.activates(active.manifest.endpoints.len(), active.cell.weight())?;
         let audit = who.entry("revision.activate", Scope::Revision(id), reason);
         self.shift(Move { script, expected, active: Some(active), audit, dry_run }).await
     }

@@ -257,8 +257,8 @@ impl Controller {
     fn forget_guards(&mut self) {
         if self.guards.len() > self.routes.len() + GONE_MAX {
             // Whoever uses a guard has it too.
+            // Those of teams stay: what a team used is not to be forgotten because it took its endpoints away.
             self.guards.retain(|_, guard| Arc::strong_count(guard) > 1);
-            self.teams.retain(|_, guard| Arc::strong_count(guard) > 1);
         }
     }
 }

@@ -97,16 +97,23 @@ impl Work {
         if deploy.activate {
             claims::check(&self.shared.routes.load(), &deploy.script, manifest)?;
         }
+        let endpoints = if deploy.activate { manifest.endpoints.len() } else { 0 };
         let stand = self.controller.send(TeamStandOf(deploy.script.clone())).await?;
-        stand.begins(if deploy.activate { manifest.endpoints.len() } else { 0 })?;
-        let began = Instant::now();
-        let compiled = self.shared.units.compile(&deploy.bundle).await;
-        let weight = compiled.as_ref().map_or(0, |(opened, _)| u64::from(opened.weight()));
-        stand.compiled(began.elapsed(), if deploy.activate { weight } else { 0 })?;
+        stand.begins(endpoints, deploy.dry_run)?;
+        let (compiled, took) = self.shared.units.compile(&deploy.bundle).await;
+        stand.compiled(took);
         let (opened, mut warnings) = compiled?;
+        // To compile takes its time, and others of the team had the same answer meanwhile: it is asked again, by one
+        // of them after the other.
+        let _team_turn = match deploy.dry_run {
+            true => None,
+            false => Some(self.team_turns.take(&deploy.script.team).await),
+        };
+        let stand = self.controller.send(TeamStandOf(deploy.script.clone())).await?;
+        stand.deploys(endpoints, deploy.dry_run)?;
+        stand.holds(if deploy.activate { opened.weight().into() } else { 0 })?;
         warnings.append(self.unknown_services(&deploy.bundle));
         let cuts = self.cuts(&deploy.bundle);
-        // To compile takes its time.
         self.may_still_change(&deploy.script)?;
         let (revision, head, applied) =
             if deploy.dry_run { self.foretell(&deploy).await? } else { self.make(&deploy, &opened).await? };

@@ -55,6 +55,8 @@ pub(super) struct TeamStand {
     terms: Terms,
     /// What it has without what the script serves.
     has: Has,
+    /// What the script serves.
+    serves: Has,
     /// Whether the script is new.
     is_new: bool,
 }
@@ -66,8 +68,14 @@ impl Handler<TeamStandOf> for Controller {
         let guard = self.team_guard(&script.team);
         let is_new = self.scripts.get(&script).is_none_or(|live| live.head.deleted);
         let has = self.team_has(&script.team, Some(&script));
+        let all = self.team_has(&script.team, None);
+        let serves = Has {
+            endpoints: all.endpoints - has.endpoints,
+            unit_bytes: all.unit_bytes - has.unit_bytes,
+            ..Has::default()
+        };
         let terms = self.team_terms(&script.team);
-        MessageResult(TeamStand { team: script.team, guard, terms, has, is_new })
+        MessageResult(TeamStand { team: script.team, guard, terms, has, serves, is_new })
     }
 }
 
@@ -97,18 +105,44 @@ impl Controller {
 }
 
 impl TeamStand {
-    /// Whether a deploy may begin that makes so many endpoints answer.
-    pub(super) fn begins(&self, endpoints: usize) -> Result<(), ControlError> {
-        self.guard.deploys.ask(&self.team, now()).map_err(ControlError::Quota)?;
+    /// Whether a deploy may begin, and be compiled, that makes so many endpoints answer.
+    pub(super) fn begins(&self, endpoints: usize, dry_run: bool) -> Result<(), ControlError> {
+        self.guard.deploys.ask_compiling(&self.team, now()).map_err(ControlError::Quota)?;
+        self.deploys(endpoints, dry_run)
+    }
+
+    /// Whether a deploy may be made that makes so many endpoints answer. One that is only tried is not counted.
+    pub(super) fn deploys(&self, endpoints: usize, dry_run: bool) -> Result<(), ControlError> {
+        if !dry_run {
+            self.guard.deploys.ask(&self.team, now()).map_err(ControlError::Quota)?;
+        }
         self.keeps(TeamQuota::Scripts, u64::from(self.is_new))?;
         self.keeps(TeamQuota::Revisions, 1)?;
         self.keeps(TeamQuota::Endpoints, endpoints as u64)
     }
 
-    /// So long was compiled, to a unit of so many bytes.
-    pub(super) fn compiled(&self, took: Duration, unit_bytes: u64) -> Result<(), ControlError> {
+    /// So long was compiled.
+    pub(super) fn compiled(&self, took: Duration) {
         self.guard.deploys.compiled(took, now());
+    }
+
+    /// Whether the team may hold a unit of so many bytes for the script.
+    pub(super) fn holds(&self, unit_bytes: u64) -> Result<(), ControlError> {
         self.keeps(TeamQuota::UnitBytes, unit_bytes)
+    }
+
+    /// Whether a revision may answer that was deployed before, with so many endpoints and a unit of so many bytes. One
+    /// that takes no more than what answers now always may, whatever the limits came to: it may be the way back.
+    pub(super) fn activates(&self, endpoints: usize, unit_bytes: u64) -> Result<(), ControlError> {
+        self.keeps(TeamQuota::Scripts, u64::from(self.is_new))?;
+        let endpoints = endpoints as u64;
+        if endpoints > self.serves.endpoints {
+            self.keeps(TeamQuota::Endpoints, endpoints)?;
+        }
+        if unit_bytes > self.serves.unit_bytes {
+            self.keeps(TeamQuota::UnitBytes, unit_bytes)?;
+        }
+        Ok(())
     }
 
     fn keeps(&self, quota: TeamQuota, more: u64) -> Result<(), ControlError> {

@@ -1,17 +1,24 @@
 //! Turns: whose compilation is next, fair between those who ask.
 //!
-//! Invariant: never more run than there are slots. The next is of whoever runs the fewest, those in turn, and
-//! of one's own the first that came; the last of several free slots goes only to somebody who runs none, so
-//! that whoever asks for much makes nobody wait for all of it.
+//! Invariant: never more run than there are slots, and as many more as have run for longer than [`PATIENCE`] while
+//! somebody waited who ran none, at most twice the slots in all. The next is of whoever runs the fewest, of those who
+//! run as many of whoever ran the longest ago, and of one's own the first that came; the last of several free slots
+//! goes only to somebody who runs none, so that whoever asks for much makes nobody wait for all of it.
 //! Not here: who asks (a text of the caller's), what runs.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 /// The part of the places that one may wait in is one of so many.
 const SHARES: usize = 4;
+/// How long somebody who runs none waits for a slot before they get one beside those that there are. Most compilations
+/// take milliseconds; one that takes seconds must not be what all others wait for.
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+/// Of so many it is remembered when they ran last.
+const REMEMBERED_MAX: usize = 1_024;
 
 /// No place to wait in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +38,13 @@ pub(super) struct Turns {
 
 #[derive(Debug)]
 struct State {
-    free: usize,
+    slots: isize,
+    /// Below zero by those that run beside the slots.
+    free: isize,
     running: HashMap<Arc<str>, usize>,
+    /// The number of the turn that each had last.
+    last: HashMap<Arc<str>, u64>,
+    turns: u64,
     /// The lines of those who wait, in whose turn it is.
     lines: VecDeque<Line>,
     next: u64,
@@ -55,7 +67,9 @@ pub(super) struct Turn<'a> {
 
 impl Turns {
     pub(super) fn new(slots: usize, places: usize) -> Self {
-        let state = State { free: slots.max(1), running: HashMap::new(), lines: VecDeque::new(), next: 0 };
+        let slots = isize::try_from(slots.max(1)).unwrap_or(isize::MAX);
+        let (running, last, lines) = Default::default();
+        let state = State { slots, free: slots, running, last, turns: 0, lines, next: 0 };
         Self { places: places.max(1), state: Mutex::new(state) }
     }
 
@@ -90,8 +104,13 @@ impl Turns {
 impl Turn<'_> {
     /// Waits until it is its turn.
     pub(super) async fn come(&mut self) {
-        // The sender is dropped only with the turn itself.
-        let _ = (&mut self.granted).await;
+        loop {
+            // The sender is dropped only with the turn itself.
+            if tokio::time::timeout(PATIENCE, &mut self.granted).await.is_ok() {
+                return;
+            }
+            self.turns.lock().overtake(&self.of);
+        }
     }
 }
 
@@ -108,23 +127,45 @@ impl Drop for Turn<'_> {
 impl State {
     /// Gives the free slots to those whose turn it is.
     fn grant(&mut self) {
-        while let Some(mut line) = self.next().and_then(|at| self.lines.remove(at)) {
-            let Some((_, grant)) = line.waiting.pop_front() else { continue };
-            self.free -= 1;
-            *self.running.entry(Arc::clone(&line.of)).or_default() += 1;
-            if !line.waiting.is_empty() {
-                self.lines.push_back(line);
-            }
-            // Who gave up a moment ago gives the slot back when its turn is dropped.
-            let _ = grant.send(());
+        while let Some(at) = self.next() {
+            self.run(at);
+        }
+    }
+
+    /// Lets the first of a line run.
+    fn run(&mut self, at: usize) {
+        let Some(mut line) = self.lines.remove(at) else { return };
+        let Some((_, grant)) = line.waiting.pop_front() else { return };
+        self.free -= 1;
+        *self.running.entry(Arc::clone(&line.of)).or_default() += 1;
+        if self.last.len() >= REMEMBERED_MAX {
+            self.last.clear();
+        }
+        self.turns += 1;
+        self.last.insert(Arc::clone(&line.of), self.turns);
+        if !line.waiting.is_empty() {
+            self.lines.push_back(line);
+        }
+        // Who gave up a moment ago gives the slot back when its turn is dropped.
+        let _ = grant.send(());
+    }
+
+    /// Lets somebody run who has waited for long and runs none, beside those who hold the slots.
+    fn overtake(&mut self, of: &Arc<str>) {
+        let at = self.lines.iter().position(|line| line.of == *of);
+        if let Some(at) = at.filter(|_| -self.free < self.slots && !self.running.contains_key(of)) {
+            self.run(at);
         }
     }
 
     /// The line whose turn it is, if a slot is free for it.
     fn next(&self) -> Option<usize> {
-        let running = |line: &Line| self.running.get(&line.of).copied().unwrap_or(0);
+        let rank = |line: &Line| {
+            let runs = self.running.get(&line.of).copied().unwrap_or(0);
+            (runs, self.last.get(&line.of).copied().unwrap_or(0))
+        };
         // Of equals, the first.
-        let (at, runs) = self.lines.iter().map(running).enumerate().min_by_key(|(_, runs)| *runs)?;
+        let (at, (runs, _)) = self.lines.iter().map(rank).enumerate().min_by_key(|(_, rank)| *rank)?;
         (self.free > 1 || (self.free == 1 && runs == 0)).then_some(at)
     }
 
@@ -184,7 +225,8 @@ mod tests {
     fn teams_take_turns_and_a_team_keeps_its_order() {
         assert_eq!(
             order(1, &["a-1", "a-2", "a-3", "b-1", "b-2", "c-1"]),
-            ["a-1", "a-2", "b-1", "c-1", "a-3", "b-2"]
+            ["a-1", "b-1", "c-1", "a-2", "b-2", "a-3"],
+            "b and c have not run yet"
         );
         assert_eq!(order(1, &["a-1", "a-2", "a-3"]), ["a-1", "a-2", "a-3"]);
         assert_eq!(order(2, &["a-1", "a-2", "a-3", "b-1"]), ["a-1", "b-1", "a-2", "a-3"]);
@@ -203,6 +245,29 @@ mod tests {
         assert_eq!(come(&mut mine), ["a-2"]);
         let wide = Turns::new(3, 256);
         assert_eq!(come(&mut enter(&wide, &["a-1", "a-2", "a-3"])), ["a-1", "a-2"]);
+    }
+
+    #[test]
+    fn who_has_waited_for_long_runs_beside_what_takes_long() {
+        let turns = Turns::new(1, 256);
+        let mut all = enter(&turns, &["a-1", "a-2", "b-1", "c-1"]);
+        assert_eq!(come(&mut all), ["a-1"]);
+        turns.lock().overtake(&"a".into());
+        assert!(come(&mut all).is_empty(), "a runs one already");
+        turns.lock().overtake(&"b".into());
+        assert_eq!(come(&mut all), ["b-1"]);
+        turns.lock().overtake(&"c".into());
+        assert!(come(&mut all).is_empty(), "twice the slots are used");
+        all.remove(2);
+        assert!(come(&mut all).is_empty(), "the slot is still a's");
+        turns.lock().overtake(&"c".into());
+        assert_eq!(come(&mut all), ["c-1"]);
+        all.remove(0);
+        assert!(come(&mut all).is_empty(), "c has it now");
+        all.remove(1);
+        assert_eq!(come(&mut all), ["a-2"]);
+        drop(all);
+        assert_eq!(turns.lock().free, 1);
     }
 
     #[test]
