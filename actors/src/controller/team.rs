@@ -70,8 +70,9 @@ impl Handler<TeamStandOf> for Controller {
         let has = self.team_has(&script.team, Some(&script));
         let all = self.team_has(&script.team, None);
         let serves = Has {
-            endpoints: all.endpoints - has.endpoints,
-            unit_bytes: all.unit_bytes - has.unit_bytes,
+            endpoints: all.endpoints.saturating_sub(has.endpoints),
+            // A unit may have been forgotten between the two looks.
+            unit_bytes: all.unit_bytes.saturating_sub(has.unit_bytes),
             ..Has::default()
         };
         let terms = self.team_terms(&script.team);
