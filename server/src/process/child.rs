@@ -39,6 +39,8 @@ const CONNECT_WAIT: Duration = Duration::from_millis(400);
 const LET_GO: Duration = Duration::from_secs(2);
 /// How long the process before this one may take to let go of the store.
 const HANDED_WAIT: Duration = Duration::from_secs(40);
+/// How long the store of a server that was killed may still be held: until the last of its threads is gone.
+const KILLED_WAIT: Duration = Duration::from_secs(1);
 /// How long changes that are under way may take when the store is handed over.
 const CHANGES_WAIT: Duration = Duration::from_secs(15);
 /// How long connections that were just taken may be on their way to a thread.
@@ -76,8 +78,11 @@ async fn serve(config: Config, doors: Doors, warden: Warden) -> anyhow::Result<(
     let Warden { flight, brief, mut orders } = warden;
     let config = Arc::new(config);
     let store = match brief.takes_over {
-        true => open_after(&config).await?,
-        false => open(&config).await.map_err(coded)?,
+        true => {
+            Told::Waits.tell()?;
+            open_within(&config, HANDED_WAIT).await?
+        }
+        false => open_within(&config, KILLED_WAIT).await?,
     };
     let older = config.older_keys.keys()?;
     let fleet = Arc::new(FleetTokens::of(&config.signing.key()?, &older));
@@ -243,10 +248,9 @@ async fn open(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
     }
 }
 
-/// Opens the store when the process before this one has let go of it.
-async fn open_after(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    Told::Waits.tell()?;
-    let until = Instant::now() + HANDED_WAIT;
+/// Opens the store when the process before this one has let go of it, which may take so long.
+async fn open_within(config: &Config, wait: Duration) -> anyhow::Result<Arc<dyn Store>> {
+    let until = Instant::now() + wait;
     loop {
         match open(config).await {
             Err(StoreError::Locked { .. }) if Instant::now() < until => tokio::time::sleep(LOOK).await,
