@@ -167,7 +167,7 @@ impl Compiler {
         turn.come().await;
         let began = Instant::now();
         let done = tokio::time::timeout(self.wall, self.run(bundle)).await;
-        (done.unwrap_or_else(|_| Err(CompileError::TooLong(self.wall))), began.elapsed())
+        (done.unwrap_or(Err(CompileError::TooLong(self.wall))), began.elapsed())
     }
 
     /// Dropping this ends the child. A fork server that died or hangs is nothing that the bundle did: it is tried
