@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 const SHARES: usize = 4;
 /// How long somebody who runs none waits for a slot before they get one beside those that there are. Most compilations
 /// take milliseconds; one that takes seconds must not be what all others wait for.
-pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// Of so many it is remembered when they ran last.
 const REMEMBERED_MAX: usize = 1_024;
 

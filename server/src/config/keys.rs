@@ -289,7 +289,7 @@ pub(super) const KEYS: &[Key] = &[
         preset: Preset::Machine(|| (cores() / 2).max(1).to_string()),
         least: "1",
         most: "64",
-        doc: "How many compilations may run at one time; as many again for teams that waited for half a second.",
+        doc: "How many compilations may run at one time; as many again for teams that waited for two seconds.",
     },
     count(
         "compiler.queue",
