@@ -39,8 +39,8 @@ use quotas::track::Held;
 use quotas::units::{Bytes, Moment};
 use runtime::error::Failure;
 use runtime::fuel::now_nanos;
+use runtime::processor::slice;
 use runtime::run::{Cost, Outcome};
-use runtime::slice;
 use tokio::time::MissedTickBehavior;
 
 pub use self::actor::LaneActor;

@@ -18,9 +18,9 @@ use rune::runtime::VmError;
 use crate::run::stack;
 
 /// How much fuel a call may burn before it gives its thread to the other calls.
-const SLICE: i64 = 10_000;
+const SLICE: i64 = 5_000;
 /// A slice ends no later than this after its first checkpoint, however little fuel it took.
-const SLICE_NANOS: u64 = 200_000;
+const SLICE_NANOS: u64 = 100_000;
 /// A thread's own processor time, which is dear to read, is known to so many nanoseconds.
 const PROCESSOR_NANOS: u64 = 10_000_000;
 /// The clock is read at every so many units of fuel; a charge of more than that reads it at once.

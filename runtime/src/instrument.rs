@@ -20,7 +20,7 @@ use rune::parse::Parser;
 use crate::diagnostic::Diagnostic;
 
 /// Raised by one whenever checkpoints or costs change: units that were metered otherwise are compiled anew.
-pub const METERING_VERSION: u32 = 2;
+pub const METERING_VERSION: u32 = 3;
 
 /// A source with its checkpoints, and the way back to what the author wrote.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 //!
 //! Source to bytecode: [`bundle`] · [`nesting`] · [`instrument`] · [`compile`] (in a [`compile_child`]) ·
 //! [`codec`] · [`unit`]. Bytecode to answer: [`run`], with what scripts reach in [`host`] and what it
-//! costs in [`metered`] and [`fuel`]. [`slice`] is how soon a thread that does any of it is let in.
+//! costs in [`metered`] and [`fuel`]. [`processor`] is when the threads that do any of it get one.
 //! Not here: teams, routes, databases, who may call.
 
 pub mod bundle;
@@ -39,6 +39,6 @@ pub mod host;
 
 pub mod run;
 
-pub mod slice;
+pub mod processor;
 
 pub mod error;

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use runtime::slice;
+use runtime::processor::slice;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::device::{Device, Reply};

@@ -1,8 +1,8 @@
 //! Slow lanes: threads of their own for endpoints that would hold up the others.
 //!
 //! Invariant: what is known to compute much or to hold a thread takes from those who serve everybody nothing but what
-//! they leave: it runs with a lower priority, and the scheduler of the machine sees to that. A call that crosses over
-//! is given up with whoever waits for it, and its time began before.
+//! they leave, and where they leave nothing a tenth: the scheduler of the machine sees to that (`leftovers`). A call that
+//! crosses over is given up with whoever waits for it, and its time began before.
 //! Not here: which endpoints come here (`quotas::track`).
 //!
 //! The threads are three groups. Calls that hold a thread in one piece are kept from those that only compute much,
@@ -10,8 +10,8 @@
 //! with the priority of everybody else's, on few threads.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Context, Handler, Message, ResponseFuture};
 use actix_rt::Arbiter;
@@ -19,17 +19,17 @@ use quotas::pressure::level::Shedding;
 use quotas::scope::ClassName;
 use quotas::track::Pace;
 use runtime::host::request::Parcel;
+use runtime::processor::leftovers::{self, Minded};
+use runtime::processor::slice::{self, BACKGROUND};
 use runtime::run::Outcome;
-use runtime::slice;
+use rustix::process::Pid;
 use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
 
 use super::{Begun, CallFailure, Coming, Incoming, Kind, Lane, LanePressure, refusals};
 use crate::node::Node;
 use crate::routes::EndpointEntry;
 
-/// How much lower the threads' priority is, in the steps of `nice`: about a tenth of the processor beside threads
-/// that want all of it.
-const NICE: i32 = 10;
 /// Calls that may wait to begin on one thread; more are refused.
 const MAILBOX: usize = 1_024;
 
@@ -113,23 +113,32 @@ impl SlowLane {
         let (opened, is_open) = std::sync::mpsc::channel();
         let node = node.clone();
         let started = arbiter.spawn_fn(move || {
-            if kind == Kind::Queue {
-                let thread = rustix::thread::gettid();
-                if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
-                    tracing::warn!(%error, "a thread for slow endpoints keeps the priority of the others");
+            match kind {
+                Kind::Queue => match leftovers::lower() {
+                    Ok(()) => leftovers::take(),
+                    Err(error) => {
+                        tracing::warn!(%error, "a thread for slow endpoints keeps the priority of the others");
+                    }
+                },
+                Kind::Turns => {
+                    if let Err(error) = slice::ask_for(BACKGROUND) {
+                        tracing::info!(%error, "a thread for slow endpoints has slices as long as others'");
+                    }
                 }
-            }
-            if let Err(error) = slice::ask_for(slice::BACKGROUND) {
-                tracing::info!(%error, "a thread for slow endpoints has slices as long as others'");
             }
             let lane = Lane::of_kind(&node, number, kind);
             let pressure = Arc::clone(&lane.0.pressure);
             let (_, receiver) = actix::dev::channel::channel(MAILBOX);
             // Nobody waits for a thread of a node that was given up.
-            let _ = opened.send((Context::with_receiver(receiver).run(SlowThread { lane }), pressure));
+            let addr = Context::with_receiver(receiver).run(SlowThread { lane });
+            let _ = opened.send((addr, pressure, rustix::thread::gettid()));
         });
-        let (addr, pressure) = started.then(|| is_open.recv().ok()).flatten()?;
-        Some(Self { addr, kind, pressure, calls: Arc::default() })
+        let (addr, pressure, thread) = started.then(|| is_open.recv().ok()).flatten()?;
+        let calls = Arc::default();
+        if kind == Kind::Queue && leftovers::is_open() {
+            actix_rt::spawn(mind(thread, Arc::downgrade(&calls)));
+        }
+        Some(Self { addr, kind, pressure, calls })
     }
 
     /// What it refuses of calls with this deadline.
@@ -158,6 +167,21 @@ impl SlowLane {
             return Err(CallFailure::Refused(refusals::no_room(&id)));
         }
         answered.await.unwrap_or(Err(CallFailure::Lost))
+    }
+}
+
+/// Sees to it that a thread gets its share of a machine that has too much to do, while there are calls on it and for as
+/// long as there is the thread.
+async fn mind(thread: Pid, calls: Weak<AtomicU32>) {
+    let mut minded = Minded::new(rustix::process::getpid(), thread);
+    let mut looks = actix_rt::time::interval(leftovers::LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while let Some(calls) = calls.upgrade() {
+        if calls.load(Ordering::Relaxed) > 0 {
+            minded.look(Instant::now());
+        }
+        drop(calls);
+        looks.tick().await;
     }
 }
 

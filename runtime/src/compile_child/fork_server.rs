@@ -10,23 +10,25 @@
 //! Invariant: whenever it forks, this process has one thread; it never reads a byte of a bundle.
 //! Not here: the server's side (`forks`), what a child does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, PidfdFlags, Resource, Signal, WaitOptions, setrlimit};
 
 use super::{at_most, on_large_stack};
 use crate::bundle::Bundle;
 use crate::compile::compile;
-use crate::slice;
+use crate::processor::leftovers::{self, LOOK, Minded};
+use crate::processor::threads;
 
-/// How much lower a compiler's priority is than that of the threads that serve, in the steps of `nice`.
-const NICE: i32 = 10;
+/// When to look at the children again, unless something happens before.
+const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos() as i64 };
 
 /// What the server is told first of a child.
 pub(super) const BEGAN: u8 = 1;
@@ -48,6 +50,8 @@ struct Child {
     end: UnixStream,
     /// The server does not wait any more, and it was killed.
     is_given_up: bool,
+    /// Its threads.
+    minded: HashMap<Pid, Minded>,
 }
 
 /// Forks a child for each order that comes by standard input, until there are no more.
@@ -70,6 +74,7 @@ pub(super) fn serve() -> io::Result<Role> {
             Ok(None) => {
                 // The last of what is not a child's.
                 rustix::stdio::dup2_stdin(&work)?;
+                leftovers::take();
                 return Ok(Role::Child(work, this));
             }
             Ok(Some(pid)) => children.extend(Child::of(pid, end)),
@@ -82,8 +87,9 @@ pub(super) fn serve() -> io::Result<Role> {
 /// What none of the children may do.
 fn bound_itself() -> rustix::io::Result<()> {
     // Compiling is never as urgent as serving. A machine that does not allow this compiles all the same.
-    let _ = rustix::process::setpriority_process(None, NICE);
-    let _ = slice::ask_for(slice::BACKGROUND);
+    let _ = leftovers::lower();
+    // A child does not find that out for itself: it has no time for it.
+    leftovers::is_open();
     rustix::thread::set_no_new_privs(true)?;
     setrlimit(Resource::Core, at_most(0))?;
     setrlimit(Resource::Fsize, at_most(0))
@@ -108,7 +114,8 @@ fn wait(orders: &UnixStream, children: &mut [Child]) -> io::Result<bool> {
     all.extend(children.iter().map(|child| PollFd::new(&child.process, PollFlags::IN)));
     let waited_for = children.iter().filter(|child| !child.is_given_up);
     all.extend(waited_for.map(|child| PollFd::new(&child.end, PollFlags::empty())));
-    match poll(&mut all, None) {
+    let look = (!children.is_empty() && leftovers::is_open()).then_some(&SOON);
+    match poll(&mut all, look) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
@@ -117,6 +124,9 @@ fn wait(orders: &UnixStream, children: &mut [Child]) -> io::Result<bool> {
     let waited_for = children.iter_mut().filter(|child| !child.is_given_up);
     for (child, _) in waited_for.zip(ends).filter(|(_, is_closed)| **is_closed) {
         child.give_up();
+    }
+    if look.is_some() {
+        children.iter_mut().for_each(Child::mind);
     }
     Ok(is_ready[0])
 }
@@ -156,7 +166,7 @@ impl Child {
             Ok(process) => {
                 // A server that is not there any more is seen to be gone.
                 let _ = end.write_all(&[BEGAN]);
-                Some(Self { pid, process, end, is_given_up: false })
+                Some(Self { pid, process, end, is_given_up: false, minded: HashMap::new() })
             }
             Err(_) => {
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
@@ -170,6 +180,14 @@ impl Child {
         self.is_given_up = true;
         // Until it is gone it is waited for as any other.
         let _ = rustix::process::pidfd_send_signal(&self.process, Signal::KILL);
+    }
+
+    /// Sees to it that it gets its share of a machine that has too much to do.
+    fn mind(&mut self) {
+        let now = Instant::now();
+        for thread in threads::of(self.pid) {
+            self.minded.entry(thread).or_insert_with(|| Minded::new(self.pid, thread)).look(now);
+        }
     }
 
     /// False when it ended; then the server was told how.

@@ -1,9 +1,9 @@
 //! Turns: whose compilation is next, fair between those who ask.
 //!
-//! Invariant: never more run than there are slots, and as many more as have run for longer than [`PATIENCE`] while
-//! somebody waited who ran none, at most twice the slots in all. The next is of whoever runs the fewest, of those who
-//! run as many of whoever ran the longest ago, and of one's own the first that came; the last of several free slots
-//! goes only to somebody who runs none, so that whoever asks for much makes nobody wait for all of it.
+//! Invariant: never more run than there are slots, and as many more as waited for longer than [`PATIENCE`] and
+//! ran none, at most twice the slots in all. The next is of whoever runs the fewest, of those who run as many of whoever
+//! ran the longest ago, and of one's own the first that came; the last of several free slots goes only to somebody who
+//! runs none, so that whoever asks for much makes nobody wait for all of it.
 //! Not here: who asks (a text of the caller's), what runs.
 
 use std::collections::{HashMap, VecDeque};
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 const SHARES: usize = 4;
 /// How long somebody who runs none waits for a slot before they get one beside those that there are. Most compilations
 /// take milliseconds; one that takes seconds must not be what all others wait for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Of so many it is remembered when they ran last.
 const REMEMBERED_MAX: usize = 1_024;
 

@@ -13,13 +13,13 @@ pub(super) async fn run(arguments: &DeleteArguments, out: &Out) -> Result<Exit, 
     let (team, name) = (script.team.as_str(), script.script.as_str());
     let client = arguments.server.client()?;
     let head = client.active(team, name).await?;
-    if !arguments.dry_run {
+    if !arguments.change.dry_run {
         let question = format!("Take away all endpoints of {script} on {}?", client.base());
         // It can be brought back, but another team may have its paths by then.
-        person::confirm(&question, arguments.yes, Unasked::Refuse)?;
+        person::confirm(&question, arguments.change.yes, Unasked::Refuse)?;
     }
-    let reason = arguments.reason.as_deref();
-    let done = client.delete_script(team, name, &head.etag, reason, arguments.dry_run).await?;
+    let reason = arguments.change.reason.as_deref();
+    let done = client.delete_script(team, name, &head.etag, reason, arguments.change.dry_run).await?;
     out.result("delete", &done, |out| {
         let shown = out.strong(&script.to_string());
         let mut text = match done.dry_run {

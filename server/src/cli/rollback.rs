@@ -27,18 +27,22 @@ pub(super) async fn run(arguments: &RollbackArguments, out: &Out) -> Result<Exit
         }
         (None, Some(active)) => match trail(&client, &script, out).await.before(active) {
             Some(before) => before,
-            None => before(&client, team, name, active)
-                .await?
-                .ok_or_else(|| Failure::failed(format_args!("{script} has no revision before {active}; `callboard history {script}` shows those that `--to` may name")))?,
+            None => before(&client, team, name, active).await?.ok_or_else(|| {
+                Failure::failed(format_args!(
+                    "{script} has no revision before {active}; `callboard history {script}` shows those that `--to` may \
+                     name"
+                ))
+            })?,
         },
     };
     let from = head.active.map_or("nothing".to_owned(), |active| active.to_string());
-    if !arguments.dry_run {
+    if !arguments.change.dry_run {
         let question = format!("Move {script} from revision {from} to {to} on {}?", client.base());
-        person::confirm(&question, arguments.yes, Unasked::GoOn)?;
+        person::confirm(&question, arguments.change.yes, Unasked::GoOn)?;
     }
-    let request = ActivateRequest { revision: to, reason: arguments.reason.clone() };
-    let done = client.activate(team, name, &head.etag, &request, arguments.dry_run, Wait::Node).await?;
+    let request = ActivateRequest { revision: to, reason: arguments.change.reason.clone() };
+    let done =
+        client.activate(team, name, &head.etag, &request, arguments.change.dry_run, Wait::Node).await?;
     out.result("rollback", &done, |out| {
         let revision = out.strong(&format!("{script}@{to}"));
         let mut text = match done.dry_run {

@@ -11,7 +11,6 @@ pub mod control;
 mod generation;
 mod hang;
 mod orphans;
-mod threads;
 mod upgrade;
 
 use std::ffi::OsString;
@@ -22,6 +21,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use actors::verdicts::jittered;
+use runtime::processor::threads;
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;

@@ -83,14 +83,9 @@ pub struct ScriptArguments {
     pub(in crate::cli) script: Option<ScriptId>,
 }
 
-/// Where to go back to.
+/// How to go about what cannot be taken back by a word.
 #[derive(Debug, Clone, Args)]
-pub struct RollbackArguments {
-    #[command(flatten)]
-    pub(in crate::cli) script: ScriptArguments,
-    /// The revision [default: the one that answered before, not counting what was rolled back]
-    #[arg(long, value_name = "NUMBER")]
-    pub(in crate::cli) to: Option<u64>,
+pub struct ChangeArguments {
     /// Why, for the audit
     #[arg(long, value_name = "TEXT")]
     pub(in crate::cli) reason: Option<String>,
@@ -100,6 +95,18 @@ pub struct RollbackArguments {
     /// Do not ask
     #[arg(long, short)]
     pub(in crate::cli) yes: bool,
+}
+
+/// Where to go back to.
+#[derive(Debug, Clone, Args)]
+pub struct RollbackArguments {
+    #[command(flatten)]
+    pub(in crate::cli) script: ScriptArguments,
+    /// The revision [default: the one that answered before, not counting what was rolled back]
+    #[arg(long, value_name = "NUMBER")]
+    pub(in crate::cli) to: Option<u64>,
+    #[command(flatten)]
+    pub(in crate::cli) change: ChangeArguments,
     #[command(flatten)]
     pub(in crate::cli) server: ServerArguments,
 }
@@ -110,15 +117,8 @@ pub struct DeleteArguments {
     /// The script, TEAM/SCRIPT
     #[arg(value_name = "SCRIPT")]
     pub(in crate::cli) script: ScriptId,
-    /// Why, for the audit
-    #[arg(long, value_name = "TEXT")]
-    pub(in crate::cli) reason: Option<String>,
-    /// Only show what it would do
-    #[arg(long)]
-    pub(in crate::cli) dry_run: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    pub(in crate::cli) yes: bool,
+    #[command(flatten)]
+    pub(in crate::cli) change: ChangeArguments,
     #[command(flatten)]
     pub(in crate::cli) server: ServerArguments,
 }

@@ -19,9 +19,15 @@ use crate::http::problem;
 const FALLBACK: HeaderName = HeaderName::from_static("callboard-fallback");
 const REVISION: HeaderName = HeaderName::from_static("callboard-revision");
 
+/// How much of an answer is written at a time. Writing is copying, in the system, and nothing interrupts it: half a
+/// megabyte holds up the other calls of the thread for longer than most of them take.
+const PIECE: usize = 64 * 1_024;
+
 /// The body of an answer; the call's place is given back when it was written or dropped.
 struct Held {
-    body: Bytes,
+    rest: Bytes,
+    /// A piece was given out, and whoever else has something to do on this thread comes first.
+    is_others_turn: bool,
     _kept: Option<(Place, Arc<Hold>)>,
 }
 
@@ -29,12 +35,18 @@ impl MessageBody for Held {
     type Error = std::convert::Infallible;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.body.len() as u64)
+        BodySize::Sized(self.rest.len() as u64)
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let body = std::mem::take(&mut self.body);
-        Poll::Ready((!body.is_empty()).then_some(Ok(body)))
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if std::mem::take(&mut self.is_others_turn) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let length = self.rest.len().min(PIECE);
+        let piece = self.rest.split_to(length);
+        self.is_others_turn = !self.rest.is_empty();
+        Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))
     }
 }
 
@@ -91,7 +103,7 @@ fn script(answer: Response, kept: Option<(Place, Arc<Hold>)>) -> HttpResponse {
     if matches!(answer.status, 204 | 304) {
         return response.finish();
     }
-    response.body(Held { body: answer.body, _kept: kept })
+    response.body(Held { rest: answer.body, is_others_turn: false, _kept: kept })
 }
 
 /// 405, with what the path does answer.
@@ -101,4 +113,31 @@ pub(super) fn method_not_allowed(allowed: &[&str]) -> HttpResponse {
         response.headers_mut().insert(ALLOW, value);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn a_large_body_is_given_out_in_pieces_and_others_have_their_turn_between() {
+        let whole: Bytes = (0..PIECE * 2 + 5).map(|at| (at % 251) as u8).collect();
+        let mut held = Held { rest: whole.clone(), is_others_turn: false, _kept: None };
+        assert_eq!(held.size(), BodySize::Sized(whole.len() as u64));
+        let (mut polls, mut got) = (Vec::new(), Vec::new());
+        loop {
+            match Pin::new(&mut held).poll_next(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => polls.push(None),
+                Poll::Ready(Some(Ok(piece))) => {
+                    polls.push(Some(piece.len()));
+                    got.extend_from_slice(&piece);
+                }
+                Poll::Ready(None) => break,
+            }
+        }
+        assert_eq!(polls, [Some(PIECE), None, Some(PIECE), None, Some(5)]);
+        assert_eq!(got, whole);
+    }
 }

@@ -20,7 +20,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::super::doors::{BOARD_FD, Doors};
 use super::super::talk::{Order, Told};
 use super::autopsy::Remains;
-use super::threads;
 
 /// What happens with a child.
 #[derive(Debug)]
@@ -81,7 +80,7 @@ impl Generation {
         let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).collect();
         command.stdin(input).stdout(output).stderr(Stdio::inherit());
         command.fd_mappings(mappings).map_err(io::Error::other)?;
-        let killed_for_memory = threads::out_of_memory();
+        let killed_for_memory = out_of_memory();
         let some_ended = signal(SignalKind::child())?;
         let child = command.spawn()?;
         let pid = Pid::from_child(&child);
@@ -109,7 +108,7 @@ impl Generation {
             told_all: false,
             board: Arc::new(FlightBoard::of(handed.board)?),
             began: Instant::now(),
-            killed_for_memory: threads::out_of_memory(),
+            killed_for_memory: out_of_memory(),
         })
     }
 
@@ -171,7 +170,7 @@ impl Generation {
 
     /// What it left behind.
     pub fn remains(&self) -> Remains {
-        let (before, now) = (self.killed_for_memory, threads::out_of_memory());
+        let (before, now) = (self.killed_for_memory, out_of_memory());
         Remains {
             lanes: self.board.lanes(),
             crashed: self.board.crashed(),
@@ -228,4 +227,10 @@ impl Drop for Process {
             let _ = waitpid(Some(self.pid), WaitOptions::empty());
         }
     }
+}
+
+/// How often the system has ended a process for want of memory since it was started; nothing when it does not say.
+fn out_of_memory() -> Option<u64> {
+    let counts = std::fs::read_to_string("/proc/vmstat").ok()?;
+    counts.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }

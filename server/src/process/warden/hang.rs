@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::threads::{State, Thread};
+use runtime::processor::threads::{State, Thread};
 
 /// How often the warden looks.
 pub const LOOK: Duration = Duration::from_millis(50);

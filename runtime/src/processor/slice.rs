@@ -11,6 +11,8 @@
 use std::io;
 use std::time::Duration;
 
+use super::attributes;
+
 /// For threads that serve: shorter than the system's own, which is 0.7 ms on one processor and 2.8 ms on eight or
 /// more, and longer than most calls. With 0.1 ms, the shortest that there is, calls were interrupted by compilers.
 pub const SERVING: Duration = Duration::from_micros(500);
@@ -21,28 +23,9 @@ pub const BACKGROUND: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// The system refused; then the thread has slices as long as others'.
-#[allow(unsafe_code)]
 pub fn ask_for(slice: Duration) -> io::Result<()> {
-    let size = size_of::<libc::sched_attr>() as u32;
-    let mut now = libc::sched_attr {
-        size,
-        sched_policy: 0,
-        sched_flags: 0,
-        sched_nice: 0,
-        sched_priority: 0,
-        sched_runtime: 0,
-        sched_deadline: 0,
-        sched_period: 0,
-    };
-    // SAFETY: both calls are about this thread, and read or write one value of the size that they are told.
-    let is_done = unsafe {
-        libc::syscall(libc::SYS_sched_getattr, 0, &raw mut now, size, 0) == 0 && {
-            // All else, like its priority, stays as it is.
-            now.sched_runtime = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
-            libc::syscall(libc::SYS_sched_setattr, 0, &raw const now, 0) == 0
-        }
-    };
-    if is_done { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let nanos = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
+    attributes::change(None, |now| now.sched_runtime = nanos)
 }
 
 #[cfg(test)]

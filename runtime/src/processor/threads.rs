@@ -1,6 +1,10 @@
-//! Threads: what the system tells of another process's thread.
+//! Threads: what the system tells of a thread of this process or another.
 
+use std::fs::DirEntry;
+use std::io;
 use std::time::Duration;
+
+use rustix::process::Pid;
 
 /// How a thread is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +34,11 @@ pub fn look(process: i32, thread: u32) -> Option<Thread> {
     parse(&stat, rustix::param::clock_ticks_per_second())
 }
 
-/// How often the system has ended a process for want of memory since it was started; nothing when it does not say.
-pub fn out_of_memory() -> Option<u64> {
-    let counts = std::fs::read_to_string("/proc/vmstat").ok()?;
-    counts.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+/// The threads of a process; none when it is gone.
+pub fn of(process: Pid) -> Vec<Pid> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero()));
+    let number = |entry: io::Result<DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+    tasks.into_iter().flatten().filter_map(|entry| Pid::from_raw(number(entry)?)).collect()
 }
 
 /// See `proc_pid_stat(5)`; the name in parentheses may hold anything.
@@ -78,5 +83,6 @@ mod tests {
         let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
         assert_eq!(look(process, thread).map(|thread| thread.state), Some(State::Runnable));
         assert_eq!(look(process, u32::MAX), None);
+        assert!(of(rustix::process::getpid()).contains(&rustix::thread::gettid()));
     }
 }

@@ -1,0 +1,43 @@
+//! Attributes: what the system's scheduler keeps of a thread (`sched_setattr(2)`).
+
+use std::io;
+
+use rustix::process::Pid;
+
+/// Changes those of a thread; without one, of this thread. All that `change` leaves alone stays as it is.
+///
+/// # Errors
+/// The system refused, or there is no such thread.
+#[allow(unsafe_code)]
+pub(super) fn change(thread: Option<Pid>, change: impl FnOnce(&mut libc::sched_attr)) -> io::Result<()> {
+    let thread = thread.map_or(0, |thread| thread.as_raw_nonzero().get());
+    let size = size_of::<libc::sched_attr>() as u32;
+    let mut now = libc::sched_attr {
+        size,
+        sched_policy: 0,
+        sched_flags: 0,
+        sched_nice: 0,
+        sched_priority: 0,
+        sched_runtime: 0,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the call writes one value of the size that it is told.
+    if unsafe { libc::syscall(libc::SYS_sched_getattr, thread, &raw mut now, size, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    change(&mut now);
+    // SAFETY: the call reads one value, which says its size.
+    match unsafe { libc::syscall(libc::SYS_sched_setattr, thread, &raw const now, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The policy of a thread, as the system numbers them.
+#[cfg(test)]
+pub(super) fn policy(thread: Pid) -> io::Result<u32> {
+    let mut policy = 0;
+    change(Some(thread), |now| policy = now.sched_policy)?;
+    Ok(policy)
+}
