@@ -12,7 +12,7 @@ use std::time::Duration;
 use ::scylla::client::execution_profile::ExecutionProfile;
 use ::scylla::client::session::Session;
 use ::scylla::client::session_builder::SessionBuilder;
-use ::scylla::errors::ExecutionError;
+use ::scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use ::scylla::policies::host_filter::DcHostFilter;
 use ::scylla::policies::load_balancing::DefaultPolicy;
 use ::scylla::policies::retry::FallthroughRetryPolicy;
@@ -203,7 +203,11 @@ impl Link {
 
     /// Sends one statement and gives all of its rows.
     pub(super) async fn ask(&self, ask: Ask, values: impl SerializeRow) -> Result<Found, StoreError> {
-        let answer = self.session.execute_unpaged(self.statement(ask), values).await;
+        let statement = self.statement(ask);
+        let mut answer = self.session.execute_unpaged(statement, &values).await;
+        if statement.get_is_idempotent() && answer.as_ref().is_err_and(lost_its_turn) {
+            answer = self.session.execute_unpaged(statement, &values).await;
+        }
         Found::of(answer.map_err(|error| self.lost(error))?)
     }
 
@@ -251,4 +255,13 @@ impl Link {
         }
         StoreError::unavailable(error)
     }
+}
+
+/// Whether the store gave up reading in time. A serial read takes part in the rounds of those who write the same
+/// partition, and may lose one after the other; it changed nothing, and is worth another try.
+fn lost_its_turn(error: &ExecutionError) -> bool {
+    let ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, _)) = error else {
+        return false;
+    };
+    matches!(error, DbError::ReadTimeout { .. })
 }
