@@ -135,7 +135,9 @@ fn in_pieces(mut text: &str, mut copy: impl FnMut(&str) -> Result<(), Error>) ->
     const BYTES_PER_UNIT: u64 = 32;
     fuel::charge(1)?;
     while !text.is_empty() {
-        let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE));
+        let most = text.len().min(PIECE);
+        let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
+        let (piece, rest) = text.split_at(end);
         fuel::charge(piece.len() as u64 / BYTES_PER_UNIT)?;
         copy(piece)?;
         text = rest;
@@ -217,4 +219,38 @@ fn split_once(given: &[Value]) -> Result<Value, VmError> {
         }
     }
     Ok(halves.to_value()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use quotas::units::Fuel;
+
+    use super::*;
+    use crate::fuel::{Meter, now_nanos};
+
+    #[test]
+    fn a_long_text_is_copied_whole_wherever_its_letters_end_and_costs_by_its_length() {
+        const FUEL: u64 = 100_000;
+        let until = now_nanos() + Duration::from_secs(10).as_nanos() as u64;
+        for (text, least) in [
+            (std::string::String::new(), 1),
+            ("a".to_owned(), 1),
+            ("a".repeat(16 * 1_024), 513),
+            ("aä".repeat(20_000), 1_870),
+            (format!("a{}", "😀".repeat(10_000)), 1_245),
+        ] {
+            let mut meter = Meter::new(Fuel::new(FUEL), until, None);
+            let mut copied = std::string::String::new();
+            let copy = |piece: &str| {
+                copied.push_str(piece);
+                Ok(())
+            };
+            meter.enter(|| in_pieces(&text, copy)).unwrap();
+            assert!(copied == text, "{} bytes", text.len());
+            let cost = FUEL - meter.left().get();
+            assert!((least..=least + 8).contains(&cost), "{} bytes cost {cost}", text.len());
+        }
+    }
 }
