@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use api::client::Upload;
 use api::{Client, ClientError, DeployAnswer};
 use runtime::bundle::Bundle;
+use runtime::processor::threads;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The token that every server of a test is told.
@@ -217,11 +218,9 @@ pub fn signal(pid: u32, signal: Signal) {
 /// Whether a process runs; one that has ended and was not waited for does not. Its first thread may be gone before the
 /// others, which hold what is open until they are, too.
 pub fn runs(pid: u32) -> bool {
-    let mut threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    threads.any(|thread| {
-        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-    })
+    let pid = pid.cast_signed();
+    let all = Pid::from_raw(pid).map(threads::of).unwrap_or_default();
+    all.iter().any(|thread| threads::look(pid, thread.as_raw_nonzero().get().unsigned_abs()).is_some())
 }
 
 /// The processes whose parent is `pid`, whichever of its threads started them.
