@@ -7,6 +7,11 @@
 //! leaves such a thread nothing. So somebody minds it: one that wants to run and hardly did between two looks gets its
 //! low priority back for a second, about a tenth of a core beside threads that want all of it.
 //!
+//! One case is left where the scheduler has somebody who serves wait for who takes leftovers: those who just had more
+//! than their share of a core do not get it right away, whatever the others on it are, and those who get it instead
+//! keep it to the system's next tick, 4 ms where there are 250 in a second. So who takes leftovers gives way now and
+//! then by itself.
+//!
 //! That way back is not open to everybody: the system asks for `CAP_SYS_NICE`, or an `RLIMIT_NICE` of 10. Where there
 //! is none, threads keep their low priority.
 //! Invariant: nothing is left to the idle policy that could not be taken back from it.
@@ -77,8 +82,7 @@ pub fn is_open() -> bool {
     static IS_OPEN: OnceLock<bool> = OnceLock::new();
     *IS_OPEN.get_or_init(|| {
         let try_it = || {
-            let mut policy = libc::SCHED_IDLE;
-            attributes::change(None, |now| policy = now.sched_policy.cast_signed())?;
+            let policy = attributes::policy(None)?;
             lower()?;
             set(None, libc::SCHED_IDLE)?;
             set(None, libc::SCHED_OTHER)?;
@@ -86,6 +90,15 @@ pub fn is_open() -> bool {
         };
         std::thread::spawn(try_it).join().is_ok_and(|is_open| is_open.unwrap_or(false))
     })
+}
+
+/// Lets in whoever waits for this core, where this thread takes what is left over; to be called every some tenths of a
+/// millisecond. It costs less than a microsecond where nobody waits.
+pub fn give_way() {
+    // Who has a share of its low priority would lose that: the system takes a whole slice off it.
+    if attributes::policy(None).is_ok_and(|policy| policy == libc::SCHED_IDLE) {
+        std::thread::yield_now();
+    }
 }
 
 fn set(thread: Option<Pid>, policy: libc::c_int) -> io::Result<()> {
@@ -206,7 +219,7 @@ mod tests {
         core.set((0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu)).unwrap());
         let stop = Arc::default();
         let background = hog(core, &stop, true);
-        let policy = || attributes::policy(background).unwrap().cast_signed();
+        let policy = || attributes::policy(Some(background)).unwrap();
         assert_eq!(policy(), libc::SCHED_IDLE);
         hog(core, &stop, false);
         let (began, mut minded) = (Instant::now(), Minded::new(rustix::process::getpid(), background));
