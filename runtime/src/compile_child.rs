@@ -30,6 +30,7 @@ use crate::bundle::Bundle;
 use crate::codec::{self, Compiled};
 use crate::compile::{Compilation, STACK, compile};
 use crate::diagnostic::Diagnostics;
+use crate::processor::{give_way, leftovers};
 
 /// The largest answer of a child, in bytes: the largest unit, and as much again for what else it says.
 const ANSWER_MAX: u64 = codec::LARGEST as u64 * 2;
@@ -252,7 +253,14 @@ fn child_main(work: &UnixStream, parent: Pid, cpu_seconds: u64, memory: u64) -> 
     if bound_itself(cpu_seconds, memory).is_err() || rustix::process::getppid() != Some(parent) {
         return ExitCode::from(70);
     }
-    match on_large_stack(|| answer(work)) {
+    let work = || {
+        if leftovers::is_open() {
+            // A system that refuses lets others in by itself, if late.
+            let _ = give_way::often();
+        }
+        answer(work)
+    };
+    match on_large_stack(work) {
         Some(Ok(())) => ExitCode::SUCCESS,
         _ => ExitCode::from(71),
     }

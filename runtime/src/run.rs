@@ -27,6 +27,7 @@ use crate::host::Engine;
 use crate::host::call::{CallContext, LogLine};
 use crate::host::request::Request;
 use crate::host::response::{self, Response};
+use crate::processor::give_way;
 use crate::unit::{Entry, Unit};
 use stack::{OnStack, Progress};
 
@@ -333,6 +334,7 @@ impl Future for Call {
                 Poll::Pending
             }
             Step::Paused => {
+                give_way::now();
                 // Behind everybody who is ready, and behind those whom the driver finds ready now: waking itself
                 // at once would keep it from being asked. Whether it may go on is seen when its turn comes.
                 let _ = std::pin::pin!(tokio::task::yield_now()).poll(task);

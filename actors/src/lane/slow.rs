@@ -9,8 +9,6 @@
 //! which would wait behind them. New revisions have to prove themselves and know no harm yet: theirs run beside neither,
 //! with the priority of everybody else's, on few threads.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -187,19 +185,6 @@ async fn mind(thread: Pid, calls: Weak<AtomicU32>) {
     }
 }
 
-/// Whenever the work lets go of this thread, so does the thread of its core.
-async fn giving_way<T>(work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    poll_fn(|task| {
-        let polled = work.as_mut().poll(task);
-        if polled.is_pending() {
-            leftovers::give_way();
-        }
-        polled
-    })
-    .await
-}
-
 /// Lanes are numbered; those of slow threads begin here.
 const SLOW_FROM: usize = 1 << 16;
 
@@ -236,7 +221,7 @@ impl Handler<Cross> for SlowThread {
             let incoming = Incoming { request: parcel.open(), class, request_id, hops };
             let outcome = tokio::select! {
                 biased;
-                outcome = giving_way(lane.attempt(&entry, incoming, begun)) => outcome,
+                outcome = lane.attempt(&entry, incoming, begun) => outcome,
                 () = answer.closed() => return,
             };
             // Nobody waits any more: there is nobody to tell.

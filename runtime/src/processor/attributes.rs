@@ -28,7 +28,7 @@ pub(super) fn policy(thread: Option<Pid>) -> io::Result<libc::c_int> {
 }
 
 #[allow(unsafe_code)]
-fn read(thread: Option<Pid>) -> io::Result<libc::sched_attr> {
+pub(super) fn read(thread: Option<Pid>) -> io::Result<libc::sched_attr> {
     let size = size_of::<libc::sched_attr>() as u32;
     let mut attributes = libc::sched_attr {
         size,

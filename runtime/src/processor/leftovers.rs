@@ -7,15 +7,10 @@
 //! leaves such a thread nothing. So somebody minds it: one that wants to run and hardly did between two looks gets its
 //! low priority back for a second, about a tenth of a core beside threads that want all of it.
 //!
-//! One case is left where the scheduler has somebody who serves wait for who takes leftovers: those who just had more
-//! than their share of a core do not get it right away, whatever the others on it are, and those who get it instead
-//! keep it to the system's next tick, 4 ms where there are 250 in a second. So who takes leftovers gives way now and
-//! then by itself.
-//!
 //! That way back is not open to everybody: the system asks for `CAP_SYS_NICE`, or an `RLIMIT_NICE` of 10. Where there
 //! is none, threads keep their low priority.
 //! Invariant: nothing is left to the idle policy that could not be taken back from it.
-//! Not here: which threads, and who minds them.
+//! Not here: which threads, who minds them, and how they give way (`give_way`).
 
 use std::io;
 use std::sync::OnceLock;
@@ -92,15 +87,6 @@ pub fn is_open() -> bool {
     })
 }
 
-/// Lets in whoever waits for this core, where this thread takes what is left over; to be called every some tenths of a
-/// millisecond. It costs less than a microsecond where nobody waits.
-pub fn give_way() {
-    // Who has a share of its low priority would lose that: the system takes a whole slice off it.
-    if attributes::policy(None).is_ok_and(|policy| policy == libc::SCHED_IDLE) {
-        std::thread::yield_now();
-    }
-}
-
 fn set(thread: Option<Pid>, policy: libc::c_int) -> io::Result<()> {
     attributes::change(thread, |now| now.sched_policy = policy.unsigned_abs())
 }
@@ -156,8 +142,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
 
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
+    use super::super::testing::on_one_core;
     use super::*;
 
     fn thread(state: State, used_ms: u64) -> Thread {
@@ -192,10 +177,10 @@ mod tests {
     }
 
     /// A thread that wants all of one core until it is told to stop; and its number.
-    fn hog(core: CpuSet, stop: &Arc<AtomicBool>, is_in_background: bool) -> Pid {
+    fn hog(stop: &Arc<AtomicBool>, is_in_background: bool) -> Pid {
         let (stop, (tell, told)) = (Arc::clone(stop), mpsc::channel());
         std::thread::spawn(move || {
-            sched_setaffinity(None, &core).unwrap();
+            on_one_core();
             if is_in_background {
                 lower().unwrap();
                 take();
@@ -214,14 +199,11 @@ mod tests {
             // A system that does not allow it is one where nothing of this is done.
             return;
         }
-        let mut core = CpuSet::new();
-        let all = sched_getaffinity(None).unwrap();
-        core.set((0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu)).unwrap());
         let stop = Arc::default();
-        let background = hog(core, &stop, true);
+        let background = hog(&stop, true);
         let policy = || attributes::policy(Some(background)).unwrap();
         assert_eq!(policy(), libc::SCHED_IDLE);
-        hog(core, &stop, false);
+        hog(&stop, false);
         let (began, mut minded) = (Instant::now(), Minded::new(rustix::process::getpid(), background));
         while policy() == libc::SCHED_IDLE {
             assert!(began.elapsed() < Duration::from_secs(20), "it is starved and nobody sees it");
