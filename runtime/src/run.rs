@@ -54,6 +54,8 @@ pub struct Cost {
     pub host_bytes: Bytes,
     /// The longest time between two looks at the clock while it held its thread.
     pub longest_gap: Duration,
+    /// Whether it waits, or did at its end, for something else than its thread: a service, or a time.
+    pub waits: bool,
 }
 
 /// How a call ended.
@@ -274,9 +276,10 @@ impl Call {
     }
 
     fn end(&mut self, now: u64, result: Result<Response, Failure>) -> Outcome {
+        let waits = self.waits();
         self.drop_script(now);
         self.waiting.leave();
-        let cost = self.cost_at(now);
+        let cost = Cost { waits, ..self.cost_at(now) };
         Outcome { result, cost, log: self.context.log.take(), log_dropped: self.context.log_dropped.get() }
     }
 
@@ -297,6 +300,7 @@ impl Call {
             host_calls: self.context.host_calls.get(),
             host_bytes: Bytes::new(self.context.host_bytes.get()),
             longest_gap: self.meter.longest_gap(),
+            waits: self.waits(),
         }
     }
 }
