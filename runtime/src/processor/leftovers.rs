@@ -31,6 +31,8 @@ const STARVED: Duration = Duration::from_millis(10);
 const STAY: Duration = Duration::from_secs(1);
 /// How much lower the priority is, in the steps of `nice`: about a tenth of a core beside threads that want all of it.
 const NICE: i32 = 10;
+/// The shortest slice that there is.
+const SHORTEST: Duration = Duration::from_micros(100);
 /// The lowest priority that there is.
 const LEAST: i32 = 19;
 
@@ -87,8 +89,14 @@ pub fn is_open() -> bool {
     })
 }
 
+/// With the policy go the slices: who takes what is left over gives way often (`give_way`), and owes a slice each time,
+/// which must not be held against it when it has its share again.
 fn set(thread: Option<Pid>, policy: libc::c_int) -> io::Result<()> {
-    attributes::change(thread, |now| now.sched_policy = policy.unsigned_abs())
+    let slice = if policy == libc::SCHED_IDLE { SHORTEST } else { BACKGROUND };
+    attributes::change(thread, |now| {
+        now.sched_policy = policy.unsigned_abs();
+        now.sched_runtime = slice.subsec_nanos().into();
+    })
 }
 
 impl Minded {
