@@ -30,8 +30,6 @@ use crate::bundle::Bundle;
 use crate::codec::{self, Compiled};
 use crate::compile::{Compilation, STACK, compile};
 use crate::diagnostic::Diagnostics;
-use crate::processor::give_way::Reminder;
-use crate::processor::leftovers;
 
 /// The largest answer of a child, in bytes: the largest unit, and as much again for what else it says.
 const ANSWER_MAX: u64 = codec::LARGEST as u64 * 2;
@@ -254,13 +252,7 @@ fn child_main(work: &UnixStream, parent: Pid, cpu_seconds: u64, memory: u64) -> 
     if bound_itself(cpu_seconds, memory).is_err() || rustix::process::getppid() != Some(parent) {
         return ExitCode::from(70);
     }
-    let work = || {
-        // A system that refuses lets others in by itself, if late.
-        let reminder = leftovers::is_open().then(|| Reminder::new().ok()).flatten();
-        let _reminded = reminder.as_ref().map(Reminder::remind);
-        answer(work)
-    };
-    match on_large_stack(work) {
+    match on_large_stack(|| answer(work)) {
         Some(Ok(())) => ExitCode::SUCCESS,
         _ => ExitCode::from(71),
     }
