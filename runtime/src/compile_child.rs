@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ use crate::bundle::Bundle;
 use crate::codec::{self, Compiled};
 use crate::compile::{Compilation, STACK, compile};
 use crate::diagnostic::Diagnostics;
+use crate::processor::leftovers;
 
 /// The largest answer of a child, in bytes: the largest unit, and as much again for what else it says.
 const ANSWER_MAX: u64 = codec::LARGEST as u64 * 2;
@@ -239,22 +241,26 @@ fn died(status: ExitStatus) -> String {
 /// The fork server's whole life, and that of each child that it becomes. `cpu_seconds` and `memory` are a child's
 /// bounds.
 pub fn fork_server_main(cpu_seconds: u64, memory: u64) -> ExitCode {
-    match fork_server::serve() {
-        Ok(Role::Over) => ExitCode::SUCCESS,
-        Ok(Role::Child(work, parent)) => child_main(&work, parent, cpu_seconds, memory),
-        Err(_) => ExitCode::from(72),
-    }
+    // A child is a copy of the one thread that forks, and so that thread's stack is the compiler's.
+    let served = on_large_stack(|| match fork_server::serve() {
+        Ok(Role::Over) => true,
+        // What waits for this thread is in the process that forked, not in this one.
+        Ok(Role::Child(work, parent)) => std::process::exit(child_main(&work, parent, cpu_seconds, memory)),
+        Err(_) => false,
+    });
+    if served == Some(true) { ExitCode::SUCCESS } else { ExitCode::from(72) }
 }
 
-/// The child's whole life.
-fn child_main(work: &UnixStream, parent: Pid, cpu_seconds: u64, memory: u64) -> ExitCode {
+/// The child's whole life, and its exit status.
+fn child_main(work: &UnixStream, parent: Pid, cpu_seconds: u64, memory: u64) -> i32 {
     // A parent that went before the child could ask to go with it is seen now.
-    if bound_itself(cpu_seconds, memory).is_err() || rustix::process::getppid() != Some(parent) {
-        return ExitCode::from(70);
+    if bound_itself(work, cpu_seconds, memory).is_err() || rustix::process::getppid() != Some(parent) {
+        return 70;
     }
-    match on_large_stack(|| answer(work)) {
-        Some(Ok(())) => ExitCode::SUCCESS,
-        _ => ExitCode::from(71),
+    // A panic would end its only thread, and the process as if all were well.
+    match std::panic::catch_unwind(AssertUnwindSafe(|| answer(work))) {
+        Ok(Ok(())) => 0,
+        _ => 71,
     }
 }
 
@@ -279,8 +285,11 @@ fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     })
 }
 
-/// What a child may take. Its priority and what it may not do at all it has from the fork server.
-fn bound_itself(cpu_seconds: u64, memory: u64) -> rustix::io::Result<()> {
+/// What a child may take. Its low priority and what it may not do at all it has from the fork server.
+fn bound_itself(work: &UnixStream, cpu_seconds: u64, memory: u64) -> rustix::io::Result<()> {
+    // The orders are the last that it has of what is not a child's.
+    rustix::stdio::dup2_stdin(work)?;
+    leftovers::take();
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     setrlimit(Resource::Cpu, at_most(cpu_seconds))?;
     setrlimit(Resource::As, at_most(memory))?;

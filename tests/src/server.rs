@@ -218,9 +218,8 @@ pub fn signal(pid: u32, signal: Signal) {
 /// Whether a process runs; one that has ended and was not waited for does not. Its first thread may be gone before the
 /// others, which hold what is open until they are, too.
 pub fn runs(pid: u32) -> bool {
-    let pid = pid.cast_signed();
-    let all = Pid::from_raw(pid).map(threads::of).unwrap_or_default();
-    all.iter().any(|thread| threads::look(pid, thread.as_raw_nonzero().get().unsigned_abs()).is_some())
+    Pid::from_raw(pid.cast_signed())
+        .is_some_and(|pid| threads::of(pid).into_iter().any(|thread| threads::look(pid, thread).is_some()))
 }
 
 /// The processes whose parent is `pid`, whichever of its threads started them.

@@ -7,10 +7,15 @@
 //! The server's orders come by a socket, each with two more: one to read the bundle from and write the answer to, and
 //! one by which the server is told that the child began, and how it ended. Where the server lets go of that, the child
 //! is killed; where it lets go of the orders, this process ends and takes its children along.
-//! Invariant: whenever it forks, this process has one thread; it never reads a byte of a bundle.
+//!
+//! A child has one thread. Two would be dismantled one after the other when it ends, and this process would wait for
+//! both in the kernel, busily where anybody had looked at them in `/proc`: for as long as the machine leaves nothing to
+//! a thread that takes what is left over (`processor::leftovers`).
+//! Invariant: whenever it forks, nobody else runs in this process but who waits for this thread's end; it never reads a
+//! byte of a bundle.
 //! Not here: the server's side (`forks`), what a child does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,11 +26,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, PidfdFlags, Resource, Signal, WaitOptions, setrlimit};
 
-use super::{at_most, on_large_stack};
+use super::at_most;
 use crate::bundle::Bundle;
 use crate::compile::compile;
 use crate::processor::leftovers::{self, LOOK, Minded};
-use crate::processor::threads;
 
 /// When to look at the children again, unless something happens before.
 const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos() as i64 };
@@ -50,8 +54,8 @@ struct Child {
     end: UnixStream,
     /// The server does not wait any more, and it was killed.
     is_given_up: bool,
-    /// Its threads.
-    minded: HashMap<Pid, Minded>,
+    /// Its thread.
+    minded: Minded,
 }
 
 /// Forks a child for each order that comes by standard input, until there are no more.
@@ -71,12 +75,7 @@ pub(super) fn serve() -> io::Result<Role> {
         }
         let Some((work, end)) = order(&orders)? else { return Ok(Role::Over) };
         match fork() {
-            Ok(None) => {
-                // The last of what is not a child's.
-                rustix::stdio::dup2_stdin(&work)?;
-                leftovers::take();
-                return Ok(Role::Child(work, this));
-            }
+            Ok(None) => return Ok(Role::Child(work, this)),
             Ok(Some(pid)) => children.extend(Child::of(pid, end)),
             // The server sees that nobody has the order any more.
             Err(_) => {}
@@ -104,8 +103,7 @@ fn warm_up() {
     let files: Option<BTreeMap<_, _>> =
         files.into_iter().map(|(path, text)| Some((path.parse().ok()?, text.into()))).collect();
     // Children do without it where it fails.
-    let _ =
-        on_large_stack(|| files.map(|files| Bundle::from_files(files).and_then(|bundle| compile(&bundle))));
+    let _ = files.map(|files| Bundle::from_files(files).and_then(|bundle| compile(&bundle)));
 }
 
 /// Waits until a child ended, the server gave one up, or there is an order: then it is true.
@@ -126,7 +124,8 @@ fn wait(orders: &UnixStream, children: &mut [Child]) -> io::Result<bool> {
         child.give_up();
     }
     if look.is_some() {
-        children.iter_mut().for_each(Child::mind);
+        let now = Instant::now();
+        children.iter_mut().for_each(|child| child.minded.look(now));
     }
     Ok(is_ready[0])
 }
@@ -152,7 +151,7 @@ pub(super) fn order(orders: &UnixStream) -> io::Result<Option<(UnixStream, UnixS
 /// Makes a second process of this one; nothing in the new one.
 #[allow(unsafe_code)]
 fn fork() -> io::Result<Option<Pid>> {
-    // SAFETY: this process has one thread, so that no lock is held and nothing is half done in the copy.
+    // SAFETY: the other thread waits for this one's end, so that no lock is held and nothing is half done in the copy.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(Pid::from_raw(pid)),
@@ -166,7 +165,7 @@ impl Child {
             Ok(process) => {
                 // A server that is not there any more is seen to be gone.
                 let _ = end.write_all(&[BEGAN]);
-                Some(Self { pid, process, end, is_given_up: false, minded: HashMap::new() })
+                Some(Self { pid, process, end, is_given_up: false, minded: Minded::new(pid, pid) })
             }
             Err(_) => {
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
@@ -180,14 +179,6 @@ impl Child {
         self.is_given_up = true;
         // Until it is gone it is waited for as any other.
         let _ = rustix::process::pidfd_send_signal(&self.process, Signal::KILL);
-    }
-
-    /// Sees to it that it gets its share of a machine that has too much to do.
-    fn mind(&mut self) {
-        let now = Instant::now();
-        for thread in threads::of(self.pid) {
-            self.minded.entry(thread).or_insert_with(|| Minded::new(self.pid, thread)).look(now);
-        }
     }
 
     /// False when it ended; then the server was told how.

@@ -100,10 +100,7 @@ impl Minded {
 
     /// Looks how it is doing, and gives it what it should have. A thread that is gone has nothing to be given.
     pub fn look(&mut self, now: Instant) {
-        let number = |pid: Pid| pid.as_raw_nonzero().get();
-        let Some(thread) = threads::look(number(self.process), number(self.thread).unsigned_abs()) else {
-            return;
-        };
+        let Some(thread) = threads::look(self.process, self.thread) else { return };
         let next = self.takes.next(thread, now);
         let policy = match (self.takes, next) {
             (Takes::Leftovers { .. }, Takes::Share { .. }) => Some(libc::SCHED_OTHER),

@@ -29,7 +29,8 @@ pub struct Thread {
 }
 
 /// A thread of a process; nothing when it is gone.
-pub fn look(process: i32, thread: u32) -> Option<Thread> {
+pub fn look(process: Pid, thread: Pid) -> Option<Thread> {
+    let [process, thread] = [process, thread].map(Pid::as_raw_nonzero);
     let stat = std::fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).ok()?;
     parse(&stat, rustix::param::clock_ticks_per_second())
 }
@@ -79,10 +80,9 @@ mod tests {
 
     #[test]
     fn this_thread_is_found() {
-        let process = i32::try_from(std::process::id()).unwrap();
-        let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
+        let (process, thread) = (rustix::process::getpid(), rustix::thread::gettid());
         assert_eq!(look(process, thread).map(|thread| thread.state), Some(State::Runnable));
-        assert_eq!(look(process, u32::MAX), None);
-        assert!(of(rustix::process::getpid()).contains(&rustix::thread::gettid()));
+        assert_eq!(look(process, Pid::from_raw(i32::MAX).unwrap()), None);
+        assert!(of(process).contains(&thread));
     }
 }

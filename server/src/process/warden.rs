@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use actors::verdicts::jittered;
 use runtime::processor::threads;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
@@ -286,8 +286,9 @@ impl Warden<'_> {
 fn look(watch: &mut Watch, child: &Generation) -> Option<End> {
     let lanes: Vec<(u32, u64)> =
         child.board().lanes().iter().map(|lane| (lane.thread, lane.progress)).collect();
-    let (thread, hang, time) =
-        watch.look(&lanes, |thread| threads::look(child.pid(), thread), Instant::now())?;
+    let of_child =
+        |thread: u32| threads::look(Pid::from_raw(child.pid())?, Pid::from_raw(thread.cast_signed())?);
+    let (thread, hang, time) = watch.look(&lanes, of_child, Instant::now())?;
     Some(End::Hung(thread, hang, time))
 }
 
