@@ -35,7 +35,7 @@ use quotas::priority::Priority;
 use quotas::refusal::Refusal;
 use quotas::scope::{ClassName, EndpointId, TeamName};
 use quotas::switches::Board;
-use quotas::track::Held;
+use quotas::track::{Ending, Held};
 use quotas::units::{Bytes, Moment};
 use runtime::error::Failure;
 use runtime::fuel::now_nanos;
@@ -275,8 +275,12 @@ impl Lane {
         let (result, cost) = match outcome {
             Ok(outcome) => {
                 self.charge(entry, usize::from(slow.is_some()), outcome.cost.running);
-                let ended_well = matches!(outcome.result, Ok(_) | Err(Failure::Returned { .. }));
-                self.keep_pace(entry, &outcome.cost, ended_well, now);
+                let ending = match &outcome.result {
+                    Ok(_) | Err(Failure::Returned { .. }) => Ending::Well,
+                    Err(Failure::Stopped { .. }) => stopped(&outcome.cost),
+                    Err(_) => Ending::Badly,
+                };
+                self.keep_pace(entry, &outcome.cost, ending, now);
                 if !outcome.log.is_empty()
                     && self.0.stats.borrow_mut().may_log(&entry.id, outcome.log.len(), unix_ms())
                 {
@@ -353,7 +357,7 @@ impl Lane {
     /// as any other does: whoever leaves before the end is not spared what moves an endpoint to other threads.
     fn given_up(&self, entry: &EndpointEntry, cost: &Cost, took: Duration, now: Moment) {
         self.charge(entry, 0, cost.running);
-        self.keep_pace(entry, cost, false, now);
+        self.keep_pace(entry, cost, stopped(cost), now);
         let mut stats = self.0.stats.borrow_mut();
         let counted = stats.place(&entry.id);
         stats.ran(counted, GIVEN_UP, took, cost);
@@ -373,9 +377,9 @@ impl Lane {
     }
 
     /// Moves the endpoint to other threads where what the call did asks for it.
-    fn keep_pace(&self, entry: &EndpointEntry, cost: &Cost, ended_well: bool, now: Moment) {
+    fn keep_pace(&self, entry: &EndpointEntry, cost: &Cost, ending: Ending, now: Moment) {
         let Cost { longest_gap: piece, fuel, .. } = *cost;
-        let held = Held { piece, fuel, ended_well };
+        let held = Held { piece, fuel, ending };
         if let Some(pace) = entry.guard.track.ran(entry.revision, held, &self.0.node.shared().paces, now) {
             Event::EndpointMoved { endpoint: &entry.id, revision: entry.revision, pace: pace.as_str() }
                 .tell();
@@ -417,6 +421,11 @@ impl Lane {
     ) -> Option<Box<Refusal>> {
         refusals::killed(&self.0.node.shared().board.load(), entry, class)
     }
+}
+
+/// How a call ended that was stopped or given up.
+fn stopped(cost: &Cost) -> Ending {
+    if cost.waits { Ending::Badly } else { Ending::Stopped }
 }
 
 /// Gives signs of life for as long as there is the lane.

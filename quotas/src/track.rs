@@ -55,8 +55,19 @@ pub struct Held {
     pub piece: Duration,
     /// The work that it did.
     pub fuel: Fuel,
-    /// Whether it ended by itself, with an answer or an error of its own.
-    pub ended_well: bool,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with an answer or an error of its own.
+    Well,
+    /// It was stopped or given up while it computed or waited for its turn to.
+    Stopped,
+    /// In any other way: by a mistake of the script, or while it waited for a service.
+    Badly,
 }
 
 /// One endpoint's track, shared by all threads of a node.
@@ -66,6 +77,8 @@ pub struct Track {
     revision: AtomicU64,
     /// Calls of the revision that ended well, while it is new.
     proven: AtomicU32,
+    /// The work of its calls that were stopped, while it is new.
+    in_vain: AtomicU64,
     /// The mean work of a call, in units of fuel.
     mean: AtomicU64,
     /// When it may go back, in nanoseconds of the caller's clock.
@@ -113,6 +126,7 @@ impl Default for Track {
             pace: AtomicU8::new(Pace::Fast as u8),
             revision: AtomicU64::new(0),
             proven: AtomicU32::new(0),
+            in_vain: AtomicU64::new(0),
             mean: AtomicU64::new(0),
             back_at: AtomicU64::new(0),
         }
@@ -137,6 +151,7 @@ impl Track {
             return;
         }
         self.proven.store(0, Ordering::Relaxed);
+        self.in_vain.store(0, Ordering::Relaxed);
         self.mean.store(0, Ordering::Relaxed);
         self.set(if is_new { Pace::New } else { Pace::Fast });
     }
@@ -180,10 +195,11 @@ impl Track {
         } else {
             match pace {
                 Pace::Fast => return None,
-                // It computes until it is stopped: nobody needs ten calls to see that.
-                Pace::New if !held.ended_well && fuel > limit => Pace::Heavy,
+                // It computes until it is stopped: nobody needs ten calls to see that. Of many at once each gets little
+                // done until then, so that it is all of theirs that counts.
+                Pace::New if self.worked_in_vain(&held) > limit => Pace::Heavy,
                 Pace::New => {
-                    let well = u32::from(held.ended_well);
+                    let well = u32::from(held.ending == Ending::Well);
                     if self.proven.fetch_add(well, Ordering::Relaxed) + well < paces.proof {
                         return None;
                     }
@@ -202,6 +218,15 @@ impl Track {
             }
         }
         (self.pace.swap(next as u8, Ordering::Relaxed) != next as u8).then_some(next)
+    }
+
+    fn worked_in_vain(&self, held: &Held) -> u64 {
+        let fuel = held.fuel.get();
+        match held.ending {
+            Ending::Well => 0,
+            Ending::Stopped => self.in_vain.fetch_add(fuel, Ordering::Relaxed).saturating_add(fuel),
+            Ending::Badly => fuel,
+        }
     }
 
     fn set(&self, pace: Pace) {

@@ -31,6 +31,7 @@ use crate::bundle::Bundle;
 use crate::codec::{self, Compiled};
 use crate::compile::{Compilation, STACK, compile};
 use crate::diagnostic::Diagnostics;
+use crate::processor::give_way::Reminder;
 use crate::processor::leftovers;
 
 /// The largest answer of a child, in bytes: the largest unit, and as much again for what else it says.
@@ -257,6 +258,9 @@ fn child_main(work: &UnixStream, parent: Pid, cpu_seconds: u64, memory: u64) -> 
     if bound_itself(work, cpu_seconds, memory).is_err() || rustix::process::getppid() != Some(parent) {
         return 70;
     }
+    // A system that refuses lets others in by itself, if late.
+    let reminder = leftovers::is_open().then(|| Reminder::new().ok()).flatten();
+    let _reminded = reminder.as_ref().map(Reminder::remind);
     // A panic would end its only thread, and the process as if all were well.
     match std::panic::catch_unwind(AssertUnwindSafe(|| answer(work))) {
         Ok(Ok(())) => 0,

@@ -27,6 +27,7 @@ use crate::host::Engine;
 use crate::host::call::{CallContext, LogLine};
 use crate::host::request::Request;
 use crate::host::response::{self, Response};
+use crate::processor::give_way;
 use crate::unit::{Entry, Unit};
 use stack::{OnStack, Progress};
 
@@ -53,6 +54,8 @@ pub struct Cost {
     pub host_bytes: Bytes,
     /// The longest time between two looks at the clock while it held its thread.
     pub longest_gap: Duration,
+    /// Whether it waits, or did at its end, for something else than its thread: a service, or a time.
+    pub waits: bool,
 }
 
 /// How a call ended.
@@ -273,9 +276,10 @@ impl Call {
     }
 
     fn end(&mut self, now: u64, result: Result<Response, Failure>) -> Outcome {
+        let waits = self.waits();
         self.drop_script(now);
         self.waiting.leave();
-        let cost = self.cost_at(now);
+        let cost = Cost { waits, ..self.cost_at(now) };
         Outcome { result, cost, log: self.context.log.take(), log_dropped: self.context.log_dropped.get() }
     }
 
@@ -296,6 +300,7 @@ impl Call {
             host_calls: self.context.host_calls.get(),
             host_bytes: Bytes::new(self.context.host_bytes.get()),
             longest_gap: self.meter.longest_gap(),
+            waits: self.waits(),
         }
     }
 }
@@ -333,6 +338,7 @@ impl Future for Call {
                 Poll::Pending
             }
             Step::Paused => {
+                give_way::now();
                 // Behind everybody who is ready, and behind those whom the driver finds ready now: waking itself
                 // at once would keep it from being asked. Whether it may go on is seen when its turn comes.
                 let _ = std::pin::pin!(tokio::task::yield_now()).poll(task);

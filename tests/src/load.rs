@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use runtime::processor::slice;
+use runtime::processor::{give_way, leftovers, slice};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::device::{Device, Reply};
@@ -95,13 +95,14 @@ impl Load {
     pub fn crowd(base: &str, path: &str, connections: usize) -> Self {
         let (base, kind) = (base.to_owned(), Kind::of(path, 0.0));
         Self::start(move |ends| async move {
-            give_way();
+            take_leftovers();
             let tasks = (0..connections).map(|_| {
                 let (ends, device, kind) = (Arc::clone(&ends), Device::of(&base), kind.clone());
                 tokio::spawn(async move {
                     let mut calls = Vec::new();
                     while !ends.load(Ordering::Relaxed) {
                         calls.push(call(&device, 0, &kind, Instant::now()).await);
+                        give_way::now();
                     }
                     calls
                 })
@@ -170,8 +171,9 @@ fn promptly() {
 ///
 /// # Panics
 /// The system does not allow that.
-pub fn give_way() {
+pub fn take_leftovers() {
     rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19).expect("a lower priority");
+    leftovers::take();
 }
 
 async fn call(device: &Device, number: usize, kind: &Kind, due: Instant) -> Call {

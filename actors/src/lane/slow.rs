@@ -9,6 +9,7 @@
 //! which would wait behind them. New revisions have to prove themselves and know no harm yet: theirs run beside neither,
 //! with the priority of everybody else's, on few threads.
 
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use quotas::pressure::level::Shedding;
 use quotas::scope::ClassName;
 use quotas::track::Pace;
 use runtime::host::request::Parcel;
+use runtime::processor::give_way::Reminder;
 use runtime::processor::leftovers::{self, Minded};
 use runtime::processor::slice::{self, BACKGROUND};
 use runtime::run::Outcome;
@@ -59,6 +61,8 @@ pub(super) struct SlowLane {
 /// The same thread, seen from itself.
 struct SlowThread {
     lane: Lane,
+    /// Has it give way while it computes, where it takes what others leave.
+    reminder: Option<Rc<Reminder>>,
 }
 
 /// Another lane: run this.
@@ -129,8 +133,11 @@ impl SlowLane {
             let lane = Lane::of_kind(&node, number, kind);
             let pressure = Arc::clone(&lane.0.pressure);
             let (_, receiver) = actix::dev::channel::channel(MAILBOX);
+            let takes_leftovers = kind == Kind::Queue && leftovers::is_open();
+            // A system that refuses lets others in by itself, if late.
+            let reminder = takes_leftovers.then(|| Reminder::new().ok()).flatten().map(Rc::new);
+            let addr = Context::with_receiver(receiver).run(SlowThread { lane, reminder });
             // Nobody waits for a thread of a node that was given up.
-            let addr = Context::with_receiver(receiver).run(SlowThread { lane });
             let _ = opened.send((addr, pressure, rustix::thread::gettid()));
         });
         let (addr, pressure, thread) = started.then(|| is_open.recv().ok()).flatten()?;
@@ -213,7 +220,7 @@ impl Handler<Cross> for SlowThread {
 
     fn handle(&mut self, cross: Cross, _: &mut Self::Context) -> Self::Result {
         let lane = self.lane.clone();
-        Box::pin(async move {
+        let work = async move {
             let Cross { entry, parcel, class, request_id, hops, begun, mut answer } = cross;
             if answer.is_closed() {
                 return;
@@ -226,6 +233,10 @@ impl Handler<Cross> for SlowThread {
             };
             // Nobody waits any more: there is nobody to tell.
             let _ = answer.send(outcome);
-        })
+        };
+        match self.reminder.clone() {
+            Some(reminder) => Box::pin(async move { reminder.during(work).await }),
+            None => Box::pin(work),
+        }
     }
 }

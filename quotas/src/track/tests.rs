@@ -13,7 +13,7 @@ fn at(seconds: u64) -> Moment {
 }
 
 fn held(piece_ms: u64, fuel: u64) -> Held {
-    Held { piece: Duration::from_millis(piece_ms), fuel: Fuel::new(fuel), ended_well: true }
+    Held { piece: Duration::from_millis(piece_ms), fuel: Fuel::new(fuel), ending: Ending::Well }
 }
 
 /// A track of revision 7, which ran before.
@@ -28,7 +28,7 @@ fn a_new_revision_runs_apart_until_enough_calls_ended_well() {
     let track = known();
     track.serve(revision(8), true);
     assert_eq!(track.pace(), Pace::New);
-    let failed = Held { ended_well: false, ..held(0, 50) };
+    let failed = Held { ending: Ending::Badly, ..held(0, 50_000) };
     for _ in 0..PACES.proof * 2 {
         assert_eq!(track.ran(revision(8), failed, &PACES, at(1)), None);
     }
@@ -56,8 +56,20 @@ fn a_new_revision_that_computes_much_stays_apart() {
 fn a_new_revision_that_computes_until_it_is_stopped_is_known_at_once() {
     let track = known();
     track.serve(revision(8), true);
-    let stopped = Held { ended_well: false, ..held(0, 2_000_000) };
+    let stopped = Held { ending: Ending::Stopped, ..held(0, 2_000_000) };
     assert_eq!(track.ran(revision(8), stopped, &PACES, at(1)), Some(Pace::Heavy));
+}
+
+#[test]
+fn a_new_revision_of_which_many_calls_compute_at_once_until_they_are_stopped_is_known_by_all_of_them() {
+    let track = known();
+    track.serve(revision(8), true);
+    let stopped = Held { ending: Ending::Stopped, ..held(0, 30_000) };
+    let moves: Vec<_> = (0..4).map(|_| track.ran(revision(8), stopped, &PACES, at(1))).collect();
+    assert_eq!(moves, [None, None, None, Some(Pace::Heavy)]);
+    // The next revision begins anew.
+    track.serve(revision(9), true);
+    assert_eq!(track.ran(revision(9), stopped, &PACES, at(1)), None);
 }
 
 #[test]
@@ -120,13 +132,14 @@ proptest! {
     /// Whatever calls do: after a time in which they behave, the endpoint is back beside the others.
     #[test]
     fn whoever_behaves_is_back_in_the_end(
-        calls in prop::collection::vec((0_u64..300, 0_u64..1_000_000, any::<bool>()), 0..200),
+        calls in prop::collection::vec((0_u64..300, 0_u64..1_000_000, 0_usize..3), 0..200),
         is_new in any::<bool>(),
     ) {
         let track = known();
         track.serve(revision(8), is_new);
-        for (second, (piece, total, ended_well)) in (0..).zip(calls) {
-            let held = Held { ended_well, ..held(piece, total) };
+        for (second, (piece, total, ending)) in (0..).zip(calls) {
+            let ending = [Ending::Well, Ending::Stopped, Ending::Badly][ending];
+            let held = Held { ending, ..held(piece, total) };
             let _ = track.ran(revision(8), held, &PACES, at(second));
         }
         for second in 300..400 {

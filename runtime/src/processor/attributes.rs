@@ -10,9 +10,27 @@ use rustix::process::Pid;
 /// The system refused, or there is no such thread.
 #[allow(unsafe_code)]
 pub(super) fn change(thread: Option<Pid>, change: impl FnOnce(&mut libc::sched_attr)) -> io::Result<()> {
-    let thread = thread.map_or(0, |thread| thread.as_raw_nonzero().get());
+    let mut attributes = read(thread)?;
+    change(&mut attributes);
+    // SAFETY: the call reads one value, which says its size.
+    match unsafe { libc::syscall(libc::SYS_sched_setattr, number(thread), &raw const attributes, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The policy of a thread, as the system numbers them; without one, of this thread.
+///
+/// # Errors
+/// There is no such thread.
+pub(super) fn policy(thread: Option<Pid>) -> io::Result<libc::c_int> {
+    read(thread).map(|attributes| attributes.sched_policy.cast_signed())
+}
+
+#[allow(unsafe_code)]
+pub(super) fn read(thread: Option<Pid>) -> io::Result<libc::sched_attr> {
     let size = size_of::<libc::sched_attr>() as u32;
-    let mut now = libc::sched_attr {
+    let mut attributes = libc::sched_attr {
         size,
         sched_policy: 0,
         sched_flags: 0,
@@ -23,21 +41,12 @@ pub(super) fn change(thread: Option<Pid>, change: impl FnOnce(&mut libc::sched_a
         sched_period: 0,
     };
     // SAFETY: the call writes one value of the size that it is told.
-    if unsafe { libc::syscall(libc::SYS_sched_getattr, thread, &raw mut now, size, 0) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    change(&mut now);
-    // SAFETY: the call reads one value, which says its size.
-    match unsafe { libc::syscall(libc::SYS_sched_setattr, thread, &raw const now, 0) } {
-        0 => Ok(()),
+    match unsafe { libc::syscall(libc::SYS_sched_getattr, number(thread), &raw mut attributes, size, 0) } {
+        0 => Ok(attributes),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// The policy of a thread, as the system numbers them.
-#[cfg(test)]
-pub(super) fn policy(thread: Pid) -> io::Result<u32> {
-    let mut policy = 0;
-    change(Some(thread), |now| policy = now.sched_policy)?;
-    Ok(policy)
+fn number(thread: Option<Pid>) -> libc::pid_t {
+    thread.map_or(0, |thread| thread.as_raw_nonzero().get())
 }

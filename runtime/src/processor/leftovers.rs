@@ -10,7 +10,7 @@
 //! That way back is not open to everybody: the system asks for `CAP_SYS_NICE`, or an `RLIMIT_NICE` of 10. Where there
 //! is none, threads keep their low priority.
 //! Invariant: nothing is left to the idle policy that could not be taken back from it.
-//! Not here: which threads, and who minds them.
+//! Not here: which threads, who minds them, and how they give way (`give_way`).
 
 use std::io;
 use std::sync::OnceLock;
@@ -31,6 +31,8 @@ const STARVED: Duration = Duration::from_millis(10);
 const STAY: Duration = Duration::from_secs(1);
 /// How much lower the priority is, in the steps of `nice`: about a tenth of a core beside threads that want all of it.
 const NICE: i32 = 10;
+/// The shortest slice that there is.
+const SHORTEST: Duration = Duration::from_micros(100);
 /// The lowest priority that there is.
 const LEAST: i32 = 19;
 
@@ -77,8 +79,7 @@ pub fn is_open() -> bool {
     static IS_OPEN: OnceLock<bool> = OnceLock::new();
     *IS_OPEN.get_or_init(|| {
         let try_it = || {
-            let mut policy = libc::SCHED_IDLE;
-            attributes::change(None, |now| policy = now.sched_policy.cast_signed())?;
+            let policy = attributes::policy(None)?;
             lower()?;
             set(None, libc::SCHED_IDLE)?;
             set(None, libc::SCHED_OTHER)?;
@@ -88,8 +89,14 @@ pub fn is_open() -> bool {
     })
 }
 
+/// With the policy go the slices: who takes what is left over gives way often (`give_way`), and owes a slice each time,
+/// which must not be held against it when it has its share again.
 fn set(thread: Option<Pid>, policy: libc::c_int) -> io::Result<()> {
-    attributes::change(thread, |now| now.sched_policy = policy.unsigned_abs())
+    let slice = if policy == libc::SCHED_IDLE { SHORTEST } else { BACKGROUND };
+    attributes::change(thread, |now| {
+        now.sched_policy = policy.unsigned_abs();
+        now.sched_runtime = slice.subsec_nanos().into();
+    })
 }
 
 impl Minded {
@@ -140,8 +147,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
 
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
+    use super::super::testing::on_one_core;
     use super::*;
 
     fn thread(state: State, used_ms: u64) -> Thread {
@@ -176,10 +182,10 @@ mod tests {
     }
 
     /// A thread that wants all of one core until it is told to stop; and its number.
-    fn hog(core: CpuSet, stop: &Arc<AtomicBool>, is_in_background: bool) -> Pid {
+    fn hog(stop: &Arc<AtomicBool>, is_in_background: bool) -> Pid {
         let (stop, (tell, told)) = (Arc::clone(stop), mpsc::channel());
         std::thread::spawn(move || {
-            sched_setaffinity(None, &core).unwrap();
+            on_one_core();
             if is_in_background {
                 lower().unwrap();
                 take();
@@ -198,14 +204,11 @@ mod tests {
             // A system that does not allow it is one where nothing of this is done.
             return;
         }
-        let mut core = CpuSet::new();
-        let all = sched_getaffinity(None).unwrap();
-        core.set((0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu)).unwrap());
         let stop = Arc::default();
-        let background = hog(core, &stop, true);
-        let policy = || attributes::policy(background).unwrap().cast_signed();
+        let background = hog(&stop, true);
+        let policy = || attributes::policy(Some(background)).unwrap();
         assert_eq!(policy(), libc::SCHED_IDLE);
-        hog(core, &stop, false);
+        hog(&stop, false);
         let (began, mut minded) = (Instant::now(), Minded::new(rustix::process::getpid(), background));
         while policy() == libc::SCHED_IDLE {
             assert!(began.elapsed() < Duration::from_secs(20), "it is starved and nobody sees it");

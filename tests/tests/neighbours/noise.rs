@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tests::load::{Load, give_way};
+use tests::load::{Load, take_leftovers};
 use tests::server::Server;
 use tests::service::Service;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -155,7 +155,7 @@ fn clients(
     let count = Arc::new(Count::default());
     let there = Arc::clone(&count);
     let thread = std::thread::spawn(move || {
-        give_way();
+        take_leftovers();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
             let mut all = JoinSet::new();

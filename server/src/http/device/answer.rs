@@ -1,6 +1,7 @@
 //! What a device gets: the script's answer, or a problem that names the rule and nothing of others.
 
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -40,7 +41,8 @@ impl MessageBody for Held {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         if std::mem::take(&mut self.is_others_turn) {
-            cx.waker().wake_by_ref();
+            // Unlike a wake-up it also looks for who came by the network meanwhile.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
             return Poll::Pending;
         }
         let length = self.rest.len().min(PIECE);
