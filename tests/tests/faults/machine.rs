@@ -44,18 +44,5 @@ fn own(process: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').skip(11).take(4);
     let used: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
-    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().filter_map(Result::ok);
-    let started = tasks.filter_map(|task| task.file_name().to_str()?.parse::<u32>().ok());
-    let own_children = started.flat_map(|thread| of_thread(process, thread)).map(own).sum::<u64>();
-    used + own_children
-}
-
-/// The processes that a thread started.
-fn of_thread(process: u32, thread: u32) -> Vec<u32> {
-    if process == thread {
-        return children(process);
-    }
-    let path = format!("/proc/{process}/task/{thread}/children");
-    let all = fs::read_to_string(path).unwrap_or_default();
-    all.split_whitespace().filter_map(|process| process.parse().ok()).collect()
+    used + children(process).into_iter().map(own).sum::<u64>()
 }
