@@ -7,7 +7,8 @@
 //! do gives up; `guards` holds what is counted for whom, `admission` asks all of them, and `refusal` is its answer when
 //! it is no. `setting` says what of it can be changed, `team` what a team may keep, `portion` which part of it each
 //! node has. For the services behind, `gradient` finds how many requests they can take, `breaker` leaves alone one
-//! that fails, and `retries` keeps second tries from adding to its trouble. `traffic` says how many calls there were.
+//! that fails, and `retries` keeps second tries from adding to its trouble. `traffic` says how many calls there were, and
+//! `nearest` which name somebody probably meant.
 //!
 //! Invariant: everything here is a synchronous decision over values that were handed in; the time is an
 //! argument, and a call that is admitted costs no allocation.
@@ -58,6 +59,8 @@ pub mod breaker;
 pub mod retries;
 
 pub mod setting;
+
+pub mod nearest;
 
 pub mod team;
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use crate::budget::{Budget, BudgetKind, Length};
 use crate::limits::{EndpointLimits, Policy};
+use crate::nearest::nearest;
 use crate::rate::Quota;
 use crate::scope::Scope;
 use crate::team::TeamQuota;
@@ -211,8 +212,11 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wanted = text.replace('-', "_");
         Self::all().find(|name| name.as_str() == wanted).ok_or_else(|| {
-            let known: Vec<&str> = Self::all().map(Self::as_str).collect();
-            SettingError(format!("there is no quota `{text}`; there are {}", known.join(", ")))
+            let there_is = match nearest(&wanted, Self::all().map(Self::as_str)) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("there are {}", Self::all().map(Self::as_str).collect::<Vec<_>>().join(", ")),
+            };
+            SettingError(format!("there is no quota `{text}`; {there_is}"))
         })
     }
 }

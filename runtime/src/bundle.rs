@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::archive::{self, ArchiveLimits};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::manifest::{MANIFEST_FILE, Manifest};
+use crate::manifest::{MANIFEST_FILE, Manifest, Places};
 
 mod directory;
 mod hash;
@@ -105,6 +105,12 @@ impl Bundle {
     /// What its manifest says.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Where its manifest says what.
+    pub fn manifest_places(&self) -> Places<'_> {
+        let bytes = self.files.get(MANIFEST_FILE).map(|bytes| &**bytes);
+        Places::of(str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default())
     }
 
     /// The hash of its files.

@@ -6,14 +6,15 @@
 
 mod loader;
 mod report;
+mod table;
 
 use std::collections::BTreeSet;
 
+use quotas::nearest::nearest;
 use rune::{Options, Source, Sources};
 
 use crate::bundle::Bundle;
 use crate::codec::{self, Compiled, EncodeError};
-use crate::debug_table::Table;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::host::{Engine, json_macro};
 use crate::manifest::HandlerPath;
@@ -64,7 +65,7 @@ pub fn compile(bundle: &Bundle) -> Result<Compilation, Diagnostics> {
         Err(_) => return Err(errors),
     };
     handlers(bundle, &unit)?;
-    let table = table(&unit, &sources, &loader);
+    let table = table::of(&unit, &sources, &loader);
     let logic = codec::encode_logic(unit.logic()).map_err(|error| match error {
         EncodeError::Constant { .. } => Diagnostics::from(
             Diagnostic::whole("callboard.toml", "script.constant_size", error.to_string())
@@ -78,34 +79,42 @@ pub fn compile(bundle: &Bundle) -> Result<Compilation, Diagnostics> {
 
 /// Each file that a handler names is a module of the bundle's root.
 fn root_of(bundle: &Bundle) -> String {
-    let modules: BTreeSet<&str> = functions(bundle).map(HandlerPath::module).collect();
+    let modules: BTreeSet<&str> = functions(bundle).map(|(_, _, handler)| handler.module()).collect();
     modules.iter().map(|module| format!("pub mod {module};\n")).collect()
 }
 
-/// What the manifest names of the script: handlers and fallbacks.
-fn functions(bundle: &Bundle) -> impl Iterator<Item = &HandlerPath> {
-    bundle
-        .manifest()
-        .endpoints
-        .iter()
-        .flat_map(|endpoint| [&endpoint.handler].into_iter().chain(&endpoint.fallback))
+/// What the manifest names of the script: of which endpoint, under which key, and what.
+fn functions(bundle: &Bundle) -> impl Iterator<Item = (usize, &'static str, &HandlerPath)> {
+    let endpoints = bundle.manifest().endpoints.iter().enumerate();
+    endpoints.flat_map(|(number, endpoint)| {
+        let fallback = endpoint.fallback.iter().map(move |fallback| (number, "fallback", fallback));
+        [(number, "handler", &endpoint.handler)].into_iter().chain(fallback)
+    })
 }
 
 /// Every handler of the manifest is a public function that takes the request.
 fn handlers(bundle: &Bundle, unit: &rune::Unit) -> Result<(), Diagnostics> {
     let debug = unit.debug_info();
     let mut wrong = Diagnostics::new();
-    for handler in functions(bundle) {
+    let places = bundle.manifest_places();
+    for (endpoint, key, handler) in functions(bundle) {
+        if wrong.is_full() {
+            break;
+        }
         let hash = rune::Hash::type_hash([handler.module(), handler.function()]);
         let Some(signature) = debug.and_then(|debug| debug.functions.get(&hash)) else {
-            wrong.push(
-                Diagnostic::whole(
-                    "callboard.toml",
-                    "manifest.handler",
-                    format!("There is no function `{}` in {}.rn", handler.function(), handler.module()),
-                )
-                .with_hint(Some(format!("write `pub fn {}(request) {{ … }}`", handler.function()))),
-            );
+            let message = format!("There is no function `{}` in {}.rn", handler.function(), handler.module());
+            let paths: Vec<_> =
+                debug.iter().flat_map(|debug| debug.functions.values()).map(|f| f.path.to_string()).collect();
+            let there =
+                paths.iter().filter_map(|path| path.strip_prefix(handler.module())?.strip_prefix("::"));
+            let hint = match nearest(handler.function(), there) {
+                Some(nearest) => format!("did you mean `{}::{nearest}`?", handler.module()),
+                None => format!("write `pub fn {}(request) {{ … }}`", handler.function()),
+            };
+            let text = handler.to_string();
+            let diagnostic = places.wrong(endpoint, key, &text, "manifest.handler", message);
+            wrong.push(diagnostic.with_hint(hint));
             continue;
         };
         let arguments = match &signature.args {
@@ -128,39 +137,4 @@ fn handlers(bundle: &Bundle, unit: &rune::Unit) -> Result<(), Diagnostics> {
         }
     }
     wrong.unless_errors(())
-}
-
-fn table(unit: &rune::Unit, sources: &Sources, loader: &Loader) -> Table {
-    let mut table = Table::default();
-    let Some(debug) = unit.debug_info() else { return table };
-    let mut instructions: Vec<_> = debug.instructions.iter().collect();
-    instructions.sort_by_key(|(ip, _)| **ip);
-    for (ip, instruction) in instructions {
-        let Some(source) = sources.get(instruction.source_id) else { continue };
-        let Some((line, _)) = loader.place(source.name(), instruction.span.start.into_usize()) else {
-            continue;
-        };
-        let file = match table.files.iter().position(|known| known == source.name()) {
-            Some(file) => file,
-            None => {
-                table.files.push(source.name().to_owned());
-                table.files.len() - 1
-            }
-        };
-        let file = u16::try_from(file).unwrap_or(u16::MAX);
-        if table.lines.last().is_none_or(|(_, f, l)| (*f, *l) != (file, line)) {
-            table.lines.push((u32::try_from(*ip).unwrap_or(u32::MAX), file, line));
-        }
-    }
-    for (ip, hash) in &debug.functions_rev {
-        if let Some(signature) = debug.functions.get(hash) {
-            table.functions.push((u32::try_from(*ip).unwrap_or(u32::MAX), signature.path.to_string()));
-        }
-    }
-    for (hash, name) in &debug.hash_to_ident {
-        table.names.push((hash.into_inner(), name.to_string()));
-    }
-    table.names.sort();
-    table.functions.sort();
-    table
 }

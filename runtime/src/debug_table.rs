@@ -25,10 +25,16 @@ impl Table {
     /// Where the instruction `ip` comes from.
     pub fn place(&self, ip: usize) -> Option<Place> {
         let ip = u32::try_from(ip).ok()?;
-        let line = self.lines.partition_point(|(from, ..)| *from <= ip).checked_sub(1)?;
-        let (_, file, line) = self.lines.get(line)?;
         let function = self.functions.partition_point(|(from, _)| *from <= ip).checked_sub(1);
-        let function = function.and_then(|index| self.functions.get(index)).map(|(_, name)| name.clone());
+        let function = function.and_then(|index| self.functions.get(index));
+        let begin = function.map_or(0, |(begin, _)| *begin);
+        // What a function does before its first line is of that line, not of the last of the function before.
+        let mut line = self.lines.partition_point(|(from, ..)| *from <= ip).saturating_sub(1);
+        if self.lines.get(line).is_some_and(|(from, ..)| *from < begin) {
+            line = (line + 1).min(self.lines.len() - 1);
+        }
+        let (_, file, line) = self.lines.get(line)?;
+        let function = function.map(|(_, name)| name.clone());
         Some(Place { file: self.files.get(usize::from(*file))?.clone(), line: *line, function })
     }
 }
@@ -105,13 +111,15 @@ mod tests {
     fn an_instruction_is_found_between_two_lines() {
         let table = Table {
             files: vec!["main.rn".into(), "rows.rn".into()],
-            functions: vec![(0, "main::a".into()), (10, "rows::b".into())],
+            functions: vec![(0, "main::a".into()), (9, "rows::b".into())],
             names: vec![(0xab, "reverse".into())],
             lines: vec![(0, 0, 1), (4, 0, 3), (10, 1, 7)],
         };
         let place = |ip| table.place(ip).map(|place| place.to_string());
         assert_eq!(place(0).as_deref(), Some("main.rn:1 in main::a"));
         assert_eq!(place(5).as_deref(), Some("main.rn:3 in main::a"));
+        assert_eq!(place(8).as_deref(), Some("main.rn:3 in main::a"));
+        assert_eq!(place(9).as_deref(), Some("rows.rn:7 in rows::b"));
         assert_eq!(place(900).as_deref(), Some("rows.rn:7 in rows::b"));
         assert_eq!(Table::default().place(0), None);
         assert_eq!(table.named("no `0xab` for 0xcd, 0x"), "no `reverse` for 0xcd, 0x");

@@ -19,10 +19,11 @@ use crate::route_pattern::RoutePattern;
 mod endpoint;
 mod handler;
 mod limits;
-mod nearest;
+mod places;
 mod table;
 
 pub use handler::{HandlerPath, ParseHandlerError};
+pub use places::Places;
 use table::{Context, Table};
 
 /// The manifest's path within a bundle.

@@ -1,91 +1,22 @@
 //! From source to answer and back: what a script does, what it costs, what stops it.
 
-use std::collections::BTreeMap;
+mod kit;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quotas::limits::{Allowance, Policy};
-use quotas::memory::Hold;
+use kit::{Get, allowance, bundle, context, on_big_stack, run_with, unit};
+use quotas::limits::Allowance;
 use quotas::units::Fuel;
-use runtime::bundle::{Bundle, BundlePath};
 use runtime::codec::{SigningKeys, open, seal};
-use runtime::compile::{STACK, compile};
+use runtime::compile::compile;
 use runtime::error::Failure;
 use runtime::fuel::{Stop, now_nanos};
-use runtime::host::call::{CallContext, EndpointContext};
-use runtime::host::request::{Head, Request};
-use runtime::run::{Outcome, call};
+use runtime::host::request::Request;
+use runtime::run::call;
 use runtime::unit::{Entry, Unit};
-
-struct Get(&'static str);
-
-impl Head for Get {
-    fn method(&self) -> &str {
-        "GET"
-    }
-    fn path(&self) -> &str {
-        "/x"
-    }
-    fn query(&self) -> &str {
-        self.0
-    }
-    fn header(&self, name: &str) -> Option<&str> {
-        (name == "x-device").then_some("tv")
-    }
-    fn headers(&self) -> Vec<(String, String)> {
-        vec![("x-device".to_owned(), "tv".to_owned())]
-    }
-}
-
-fn bundle(main: &str) -> Bundle {
-    let manifest = "team = \"t\"\nscript = \"s\"\n[[endpoint]]\npath = \"/x\"\nhandler = \"main::main\"\n";
-    let files = [("callboard.toml", manifest), ("main.rn", main)];
-    let files: BTreeMap<BundlePath, Arc<[u8]>> =
-        files.iter().map(|(path, text)| (path.parse().unwrap(), text.as_bytes().into())).collect();
-    Bundle::from_files(files).unwrap_or_else(|wrong| panic!("{}", wrong.render(false)))
-}
-
-fn on_big_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().unwrap()
-}
-
-fn unit(main: &str) -> Arc<Unit> {
-    let bundle = bundle(main);
-    let compiled = compile(&bundle).unwrap_or_else(|wrong| panic!("{}", wrong.render(false))).compiled;
-    let keys = SigningKeys::new([7; 32], Vec::new());
-    Arc::new(open(&seal(&compiled, bundle.hash(), &keys), bundle.hash(), &keys).unwrap())
-}
-
-fn context(unit: &Unit, allowance: &Allowance) -> CallContext {
-    let (team, memory) = ("tv".parse().unwrap(), Arc::new(Hold::unbounded()));
-    let endpoint = EndpointContext { team, services: Arc::default(), settings: Arc::default() };
-    CallContext::new(&Arc::new(endpoint), unit, allowance, ("r".into(), 0), memory)
-}
-
-fn run_with(main: &'static str, query: &'static str, allowance: Allowance) -> Outcome {
-    on_big_stack(move || {
-        let unit = unit(main);
-        let request =
-            Request::new(Rc::new(Get(query)), Vec::new(), None, Bytes::from_static(b"{\"a\":[1,2]}"));
-        let context = context(&unit, &allowance);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(call(
-            unit,
-            Entry::new("main", "main"),
-            request,
-            allowance,
-            now_nanos(),
-            context,
-            None,
-        ))
-    })
-}
-
-fn allowance() -> Allowance {
-    Policy::default().default.allowance
-}
 
 fn answer(main: &'static str) -> String {
     let outcome = run_with(main, "name=TV&n=3", allowance());
@@ -321,6 +252,24 @@ fn a_failure_names_file_line_and_function() {
     assert_eq!(outcome.result.unwrap_err(), Failure::Returned { message: "no such user".into() });
 }
 
+#[test]
+fn a_failure_names_the_line_of_the_call_and_not_where_its_statement_begins() {
+    for (main, line) in [
+        ("pub fn main(request) {\n  let x = [1]\n    .iter()\n    // And then\n    .nope();\n  x\n}", 5),
+        ("pub fn main(request) {\n  let x = 1 +\n    2\n    + \"three\";\n  x\n}", 4),
+        ("pub fn main(request) {\n  #{\n    a: 1,\n    b: request.query(\"x\").nope(),\n  }\n}", 4),
+        // What a function does before its first line is its own.
+        ("fn other() {\n  1\n}\npub fn main(request) {\n  main(request)\n}", 4),
+    ] {
+        match run_with(main, "", allowance()).result.unwrap_err() {
+            Failure::Script { place: Some(place), .. } | Failure::Stopped { place: Some(place), .. } => {
+                assert_eq!((place.line, place.function.as_deref()), (line, Some("main::main")), "{main}");
+            }
+            other => panic!("{main}: {other:?}"),
+        }
+    }
+}
+
 fn stopped(main: &'static str, wanted: Stop, allowance: Allowance) {
     let began = Instant::now();
     let outcome = run_with(main, "", allowance);
@@ -381,7 +330,7 @@ fn a_unit_is_taken_only_whole_and_signed() {
         assert!(open(&sealed, bundle.hash(), &rotated).is_ok());
         let other = SigningKeys::new([8; 32], Vec::new());
         assert_eq!(open(&sealed, bundle.hash(), &other).unwrap_err().code(), "unit.key");
-        let another = self::bundle("pub fn main(request) { 2 }").hash();
+        let another = kit::bundle("pub fn main(request) { 2 }").hash();
         assert_eq!(open(&sealed, another, &keys).unwrap_err().code(), "unit.bundle");
     });
 }

@@ -13,7 +13,6 @@ mod file;
 mod key;
 mod keys;
 mod limits;
-mod nearest;
 mod secret;
 mod sections;
 mod settings;

@@ -4,15 +4,16 @@
 //! stand wins over what it meets, and loses nobody's revision; the same key and files again are the same
 //! deploy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Handler, Message, ResponseFuture};
 use quotas::limits::Cut;
+use quotas::nearest::nearest;
 use quotas::scope::{EndpointId, EndpointName, RevisionId, RevisionNumber, Scope, ScriptId};
 use runtime::bundle::Bundle;
-use runtime::diagnostic::{Diagnostic, Diagnostics};
-use runtime::manifest::MANIFEST_FILE;
+use runtime::diagnostic::Diagnostics;
 
 use super::prepare::{Active, Prepared};
 use super::team::TeamStandOf;
@@ -252,20 +253,25 @@ impl Work {
             .collect()
     }
 
-    /// Services that the manifest names and the operator did not configure.
+    /// Services that the manifest names and the operator did not configure, each where it is named first.
     fn unknown_services(&self, bundle: &Bundle) -> Diagnostics {
-        let endpoints = bundle.manifest().endpoints.iter();
-        endpoints
-            .flat_map(|spec| spec.services.iter().map(move |service| (spec, service)))
-            .filter(|(_, service)| !self.shared.services.contains_key(service))
-            .map(|(spec, service)| {
-                let message = format!(
-                    "the endpoint `{}` lists the service `{service}`, which this server does not know",
-                    spec.name
-                );
-                Diagnostic::whole(MANIFEST_FILE, "service.unknown", message).warning()
-            })
-            .collect()
+        let known = &self.shared.services;
+        let mut unknown = BTreeMap::new();
+        for (number, spec) in bundle.manifest().endpoints.iter().enumerate() {
+            for service in spec.services.iter().filter(|service| !known.contains_key(service)) {
+                unknown.entry(service.as_str()).or_insert(number);
+            }
+        }
+        let places = bundle.manifest_places();
+        let warning = |(service, endpoint): (&str, usize)| {
+            let message = format!("this server has no service `{service}`: each call of it will fail");
+            let hint = match nearest(service, known.keys().map(|name| name.as_str())) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "whoever runs the server configures services".to_owned(),
+            };
+            places.wrong(endpoint, "services", service, "service.unknown", message).with_hint(hint).warning()
+        };
+        unknown.into_iter().map(warning).collect()
     }
 }
 

@@ -34,12 +34,6 @@ impl Loader {
         wrong.unless_errors(Self { sources })
     }
 
-    /// Line and column, both from 1, of a place in an instrumented file, in the author's own text.
-    pub(super) fn place(&self, file: &str, offset: usize) -> Option<(u32, u32)> {
-        let (text, instrumented) = self.sources.get(file)?;
-        Some(line_and_column(text, instrumented.original(offset)))
-    }
-
     /// The author's text of a file, and the way from the instrumented one to it.
     pub(super) fn source(&self, file: &str) -> Option<(&str, &Instrumented)> {
         self.sources.get(file).map(|(text, instrumented)| (text.as_str(), instrumented))
@@ -54,13 +48,6 @@ impl Loader {
             .flat_map(|path| [format!("{path}.rn"), format!("{path}/mod.rn")])
             .find_map(|path| self.sources.get_key_value(&path).map(|(known, _)| known.as_str()))
     }
-}
-
-pub(super) fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
-    let before = text.get(..offset.min(text.len())).unwrap_or(text);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or(before).chars().count() + 1;
-    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
 }
 
 impl SourceLoader for Loader {

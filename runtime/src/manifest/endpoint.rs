@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use quotas::nearest::nearest;
 use quotas::scope::{EndpointName, ServiceName};
 
-use super::nearest::nearest;
 use super::table::{Table, Value};
 use super::{
     CONFIG_MAX, CONFIG_TEXT_MAX, ConfigValue, EndpointSpec, HandlerPath, Method, Priority, SERVICES_MAX,
@@ -135,7 +135,7 @@ fn priority(value: &Value<'_>) -> Option<Priority> {
     let known = Priority::ALL.map(Priority::as_str);
     let priority = text.parse::<Priority>().ok();
     if priority.is_none() {
-        let hint = nearest(text, &known).map(|nearest| format!("did you mean `{nearest}`?"));
+        let hint = nearest(text, known).map(|nearest| format!("did you mean `{nearest}`?"));
         let message = format!("`{text}` is not a priority; there are {}", known.join(", "));
         value.cx.error_with(value.span(), "manifest.invalid_value", message, hint);
     }

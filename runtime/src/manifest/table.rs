@@ -9,10 +9,10 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
+use quotas::nearest::nearest;
 use toml::de::{DeTable, DeValue};
 
 use super::MANIFEST_FILE;
-use super::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// The manifest that is read, and what was found wrong with it so far.
@@ -95,7 +95,7 @@ impl<'a> Table<'a> {
             if known.contains(&name) {
                 continue;
             }
-            let hint = match nearest(name, known) {
+            let hint = match nearest(name, known.iter().copied()) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => format!(
                     "it has {}",

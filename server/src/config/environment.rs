@@ -6,8 +6,8 @@
 
 use super::error::Fault;
 use super::keys::KEYS;
-use super::nearest::nearest;
 use super::settings::{Origin, Settings};
+use quotas::nearest::nearest;
 
 const PREFIX: &str = "CALLBOARD_";
 

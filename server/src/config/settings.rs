@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::error::Fault;
 use super::key::{self, Key, Kind, Preset};
 use super::keys::KEYS;
-use super::nearest::nearest;
+use quotas::nearest::nearest;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -214,7 +214,9 @@ pub fn wrong() -> Vec<Wrong> {
     add("a team that cannot be", TAR, manifest(MANIFEST.replace("\"tv\"", "\"../x\"")), value(1, 8, "../x"));
     let no_file = at("manifest.no_handler_file", 5, 11, "none::main", "");
     add("a handler in no file", TAR, manifest(MANIFEST.replace("main::main", "none::main")), no_file);
-    let no_function = Finding { code: "manifest.handler", place: None, hint: "pub fn none(request)" };
+    let no_function = at("manifest.handler", 5, 11, "main::none", "pub fn none(request)");
+    let mistyped = at("manifest.handler", 5, 11, "main::mian", "did you mean `main::main`?");
+    add("a handler with a typo", TAR, manifest(MANIFEST.replace("main::main", "main::mian")), mistyped);
     add(
         "a handler that is no function",
         TAR,
