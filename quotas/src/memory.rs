@@ -1,7 +1,7 @@
 //! Memory: what all calls of a node hold at one time, in a ledger that is asked before more is taken.
 //!
-//! Invariant: what a ledger says is held is the sum of all holds alive, and a hold that is dropped, anywhere and for
-//! whatever reason, gives everything back. A hold grows in both of its ledgers or in none.
+//! Invariant: what a ledger says is held is the sum of all holds alive and of what was left behind, and a hold that is
+//! dropped, anywhere and for whatever reason, gives everything back. A hold grows in both of its ledgers or in none.
 //! Not here: what one call may hold (`limits`), counting a script's allocations (the engine).
 //!
 //! The limits of single calls multiply: a thousand calls that are each allowed sixteen megabytes of script, answers
@@ -153,6 +153,12 @@ impl Hold {
         Ok(())
     }
 
+    /// Leaves a part with the team and the node for good: memory that nobody can free any more.
+    pub fn leave(&self, bytes: u64) {
+        self.team.overdraw(bytes);
+        self.node.overdraw(bytes);
+    }
+
     /// Gives a part back.
     pub fn shrink(&self, bytes: u64) {
         if bytes == 0 {
@@ -218,6 +224,17 @@ mod tests {
         assert_eq!(holds[2].grow(6).unwrap_err().whose, Whose::Node);
         assert_eq!(teams[2].held(), Bytes::new(0));
         holds[2].grow(5).unwrap();
+    }
+
+    #[test]
+    fn what_was_left_behind_stays() {
+        let (team, node) = ledgers(100);
+        let hold = Hold::new(&team, &node);
+        hold.took(20).unwrap();
+        hold.leave(50);
+        drop(hold);
+        assert_eq!((team.held(), node.held()), (Bytes::new(50), Bytes::new(50)));
+        assert!(team.ask().is_err() && node.ask().is_ok(), "its team has nothing left, the others have");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Instrumentation: checkpoints are written into the source before it is compiled.
 //!
 //! Rune's own budget does not reach code that native functions call back into, so the meter is part of
-//! the program: every function, closure and loop body begins with a call of `::callboard::__t`, and what
-//! a comparison or a format could walk without end is weighed first by `::callboard::__w`.
+//! the program: every function, closure and loop body begins with a call of `::callboard::__t`, what a
+//! comparison or a format could walk without end is weighed first by `::callboard::__w`, and what an assignment
+//! puts something into is noted by `::callboard::__k`.
 //!
 //! Invariant: everything is inserted on the line where it stands, nothing is removed, and an offset of
 //! the instrumented text leads back to the author's own through [`Instrumented::original`].
@@ -20,7 +21,7 @@ use rune::parse::Parser;
 use crate::diagnostic::Diagnostic;
 
 /// Raised by one whenever checkpoints or costs change: units that were metered otherwise are compiled anew.
-pub const METERING_VERSION: u32 = 3;
+pub const METERING_VERSION: u32 = 4;
 
 /// A source with its checkpoints, and the way back to what the author wrote.
 #[derive(Debug, Clone)]

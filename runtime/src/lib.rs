@@ -25,6 +25,7 @@ pub mod compile_child;
 
 pub mod codec;
 
+pub mod cycles;
 pub mod debug_table;
 
 pub mod unit;

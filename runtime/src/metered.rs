@@ -24,7 +24,7 @@ mod generators;
 mod iterators;
 mod letters;
 mod maps;
-mod native;
+pub(crate) mod native;
 mod numbers;
 mod options;
 mod ranges;

@@ -44,6 +44,8 @@ pub struct Cost {
     pub fuel: Fuel,
     /// The most memory that it held, when somebody looked.
     pub peak_memory: Bytes,
+    /// Memory of its script that was not given back at its end, and cannot be.
+    pub left_behind: Bytes,
     /// Time that it held its thread.
     pub running: Duration,
     /// Time that it waited for services, or for its turn.
@@ -221,8 +223,7 @@ impl Call {
 
     /// Counts what the script holds with all other calls. False where they hold too much and this one took more.
     fn count_memory(&mut self) -> bool {
-        let left = u64::try_from(self.memory_left).unwrap_or(u64::MAX);
-        let held = self.allowance.memory.get().saturating_sub(left);
+        let held = self.held().get();
         let counted = std::mem::replace(&mut self.memory_counted, held);
         if held.abs_diff(counted) < MEMORY_STEP {
             self.memory_counted = counted;
@@ -235,7 +236,7 @@ impl Call {
         }
     }
 
-    /// Drops what the script holds, in the same bounds that it ran in.
+    /// Drops what the script holds, in the same bounds that it ran in, and counts what is left all the same.
     fn drop_script(&mut self, now: u64) {
         match std::mem::replace(&mut self.script, Script::Gone) {
             // What a script holds may panic when it is dropped, too; the call is over either way.
@@ -247,7 +248,34 @@ impl Call {
             }
             Script::Gone => {}
         }
+        self.end_cycles(now);
         self.context.memory.shrink(std::mem::take(&mut self.memory_counted));
+        self.context.memory.leave(self.left_behind().get());
+    }
+
+    /// Empties what may hold itself, on a stack as large as the script's: it may nest as deep.
+    fn end_cycles(&mut self, now: u64) {
+        let context = Rc::clone(&self.context);
+        if context.noted.borrow().is_empty() {
+            return;
+        }
+        let is_light = self.held().get() < HEAVY as u64;
+        let empty = move || context.noted.take().empty();
+        drop(self.bounded(now, || match OnStack::new(empty) {
+            Ok(on_stack) => drop(on_stack.resume(|()| is_light)),
+            Err(empty) => empty(),
+        }));
+    }
+
+    /// What the script holds.
+    fn held(&self) -> Bytes {
+        let left = u64::try_from(self.memory_left).unwrap_or(u64::MAX);
+        Bytes::new(self.allowance.memory.get().saturating_sub(left))
+    }
+
+    /// What it holds although it is gone.
+    fn left_behind(&self) -> Bytes {
+        if matches!(self.script, Script::Gone) { self.held() } else { Bytes::new(0) }
     }
 
     fn failure(&self, error: &VmError) -> Failure {
@@ -295,6 +323,7 @@ impl Call {
         Cost {
             fuel: Fuel::new(self.allowance.fuel.get().saturating_sub(self.meter.left().get())),
             peak_memory: Bytes::new(memory.saturating_sub(least_left)),
+            left_behind: self.left_behind(),
             running: Duration::from_nanos(self.running),
             waiting: Duration::from_nanos(total.saturating_sub(self.running)),
             host_calls: self.context.host_calls.get(),
@@ -351,7 +380,7 @@ impl Future for Call {
             Step::Ended(VmResult::Err(error)) => {
                 let failure = this.failure(&error);
                 // The error holds values of the script: it is dropped within the call's bounds.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(error)));
+                drop(this.bounded(now, || drop(error)));
                 Poll::Ready(this.end(now, Err(failure)))
             }
             Step::Panicked => {

@@ -16,6 +16,7 @@ use rune::runtime::VmError;
 
 use super::json_build::Shapes;
 use super::service::Services;
+use crate::cycles::Noted;
 use crate::fuel::{self, Stop};
 use crate::unit::Unit;
 
@@ -97,6 +98,8 @@ pub struct CallContext {
     pub host_calls: Cell<u32>,
     /// Bytes moved by host calls so far.
     pub host_bytes: Cell<u64>,
+    /// Values that may hold themselves.
+    pub noted: RefCell<Noted>,
 }
 
 thread_local! {
@@ -125,6 +128,7 @@ impl CallContext {
             log_dropped: Cell::default(),
             host_calls: Cell::default(),
             host_bytes: Cell::default(),
+            noted: RefCell::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use rune::{ContextError, Module, vm_try};
 
 use crate::fuel;
 
-/// `::callboard::{__t, __w}`.
+/// `::callboard::{__t, __w, __k}`.
 pub(super) fn module() -> Result<Module, ContextError> {
     let mut module = Module::with_crate("callboard")?.with_unique("callboard::checkpoints");
     module
@@ -18,5 +18,6 @@ pub(super) fn module() -> Result<Module, ContextError> {
         })
         .build()?;
     module.raw_function("__w", crate::weigh::weigh_through).build()?;
+    module.raw_function("__k", crate::cycles::note_through).build()?;
     Ok(module)
 }

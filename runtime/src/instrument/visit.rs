@@ -11,6 +11,7 @@ pub(super) const CHECKPOINT: &str = " ::callboard::__t();";
 /// What every module of a script sees without an import of its own.
 pub(super) const PRELUDE: &str = "use ::callboard::prelude::*; ";
 const WEIGH: &str = "::callboard::__w(";
+const NOTE: &str = "::callboard::__k(";
 
 /// The widest field that a format may ask for.
 const FORMAT_WIDTH: usize = 1024;
@@ -128,7 +129,7 @@ impl<'a> Edits<'a> {
     pub(super) fn expr(&mut self, expr: &ast::Expr) -> Walk {
         match expr {
             ast::Expr::Path(_) | ast::Expr::Lit(_) | ast::Expr::Continue(_) => Ok(()),
-            ast::Expr::Assign(e) => self.exprs([&*e.lhs, &*e.rhs]),
+            ast::Expr::Assign(e) => self.assign(e),
             ast::Expr::While(e) => {
                 self.condition(&e.condition)?;
                 self.body(&e.body)
@@ -251,9 +252,27 @@ impl<'a> Edits<'a> {
         self.expr(&e.rhs)
     }
 
+    /// What a value is put into is noted, unless it is plain that what is put in holds nothing.
+    fn assign(&mut self, e: &ast::ExprAssign) -> Walk {
+        match &*e.lhs {
+            _ if is_literal(&e.rhs) || is_arithmetic(&e.rhs) => self.expr(&e.lhs)?,
+            ast::Expr::FieldAccess(field) => self.within(NOTE, &field.expr)?,
+            ast::Expr::Index(index) => {
+                self.within(NOTE, &index.target)?;
+                self.expr(&index.index)?;
+            }
+            other => self.expr(other)?,
+        }
+        self.expr(&e.rhs)
+    }
+
     fn weighed(&mut self, expr: &ast::Expr) -> Walk {
+        self.within(WEIGH, expr)
+    }
+
+    fn within(&mut self, call: &'static str, expr: &ast::Expr) -> Walk {
         let (start, end) = range(expr);
-        self.insert(start, WEIGH);
+        self.insert(start, call);
         self.expr(expr)?;
         self.insert(end, ")");
         Ok(())
@@ -354,6 +373,16 @@ fn is_literal(expr: &ast::Expr) -> bool {
         ast::Expr::Lit(_) => true,
         ast::Expr::Unary(unary) => is_literal(&unary.expr),
         ast::Expr::Group(group) => is_literal(&group.expr),
+        _ => false,
+    }
+}
+
+/// True for what makes a number, a text or a truth value, whatever it is made of.
+fn is_arithmetic(expr: &ast::Expr) -> bool {
+    match expr {
+        ast::Expr::Binary(binary) => !matches!(binary.op, ast::BinOp::As(_)),
+        ast::Expr::Unary(unary) => matches!(unary.op, ast::UnOp::Neg(_) | ast::UnOp::Not(_)),
+        ast::Expr::Group(group) => is_arithmetic(&group.expr),
         _ => false,
     }
 }

@@ -28,7 +28,8 @@ const GENERATOR: &[Function] = &[
         Cost::One,
         RUNS,
         "let g = || { let n = yield 1; n + 1 }; let g = g(); (g.resume(()), g.resume(5))",
-    ),
+    )
+    .stores(),
     of(
         "iter",
         Cost::One,

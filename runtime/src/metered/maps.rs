@@ -37,7 +37,8 @@ const MAP: &[Function] = &[
         GROWS,
         r#"let m = std::collections::HashMap::new(); (m.insert((1, "a"), 2), m.insert((1, "a"), 3), m)"#,
     )
-    .ours(insert),
+    .ours(insert)
+    .stores(),
     of("get", Cost::Key, KEY, "let m = std::collections::HashMap::from_iter([(1, 2)]); (m.get(1), m.get(2))"),
     of(
         "contains_key",
@@ -72,7 +73,8 @@ const MAP: &[Function] = &[
         "as many inserts",
         "let m = std::collections::HashMap::new(); m.extend([(1, 2)]); m",
     )
-    .ours(extend),
+    .ours(extend)
+    .stores(),
     protocol(
         &Protocol::INDEX_SET,
         Cost::AsItGoes,
@@ -173,7 +175,8 @@ const OBJECT: &[Function] = &[
         Cost::CopyOf(1),
         HASHES,
         r#"let o = #{ a: 1 }; (o.insert("a", 2), o.insert("b", 3), o.len())"#,
-    ),
+    )
+    .stores(),
     of("remove", Cost::CopyOf(1), HASHES, r#"let o = #{ a: 1 }; (o.remove("a"), o.remove("a"), o)"#),
     of("clear", Cost::Copy, "drops every entry", "let o = #{ a: 1 }; o.clear(); o"),
     of("contains_key", Cost::CopyOf(1), HASHES, r#"(#{ a: 1 }.contains_key("a"), #{}.contains_key("a"))"#),

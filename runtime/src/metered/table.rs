@@ -13,6 +13,7 @@ use rune::{Context, ContextError, Hash, Item, ItemBuf, Module, Params, item, vm_
 use super::cost::Cost;
 use super::depth::Level;
 use super::native::{self, Body, Handler};
+use crate::cycles;
 use crate::fuel;
 
 /// How a function is called.
@@ -58,6 +59,8 @@ pub struct Function {
     pub reason: &'static str,
     /// A script that calls it; tests run each with and without the meter and compare.
     pub example: &'static str,
+    /// Whether it puts something into the value that it is called on.
+    pub(super) stores: bool,
     /// Ours, when Rune's own could not be metered from outside.
     pub(super) body: Option<Body>,
 }
@@ -69,7 +72,7 @@ pub(super) const fn of(
     reason: &'static str,
     example: &'static str,
 ) -> Function {
-    Function { name: Name::Of(name), cost, reason, example, body: None }
+    Function { name: Name::Of(name), cost, reason, example, stores: false, body: None }
 }
 
 /// A function as Rune has it that takes constant time.
@@ -85,7 +88,7 @@ pub(super) const fn with(
     reason: &'static str,
     example: &'static str,
 ) -> Function {
-    Function { name: Name::With(name, parameter), cost, reason, example, body: None }
+    Function { name: Name::With(name, parameter), cost, reason, example, stores: false, body: None }
 }
 
 /// What Rune calls for an operator, or from native code.
@@ -95,7 +98,7 @@ pub(super) const fn protocol(
     reason: &'static str,
     example: &'static str,
 ) -> Function {
-    Function { name: Name::Protocol(protocol), cost, reason, example, body: None }
+    Function { name: Name::Protocol(protocol), cost, reason, example, stores: false, body: None }
 }
 
 /// A protocol that takes constant time.
@@ -130,6 +133,12 @@ impl Function {
     /// The same function, written by us.
     pub(super) const fn ours(mut self, body: Body) -> Self {
         self.body = Some(body);
+        self
+    }
+
+    /// The same function, which puts something into the value that it is called on (`cycles`).
+    pub(super) const fn stores(mut self) -> Self {
+        self.stores = true;
         self
     }
 }
@@ -308,10 +317,21 @@ impl Function {
             None => native::rune(hash, &self.name),
         };
         let handler = metered(self.cost, handler);
+        let handler = if self.stores { noted(handler) } else { handler };
         #[cfg(test)]
         let handler = super::coverage::noted(hash, handler);
         handler
     }
+}
+
+/// Notes what a function puts something into.
+fn noted(handler: Handler) -> Handler {
+    Arc::new(move |memory, address, count, output| {
+        if let [target, put @ ..] = vm_try!(memory.slice_at(address, count)) {
+            vm_try!(cycles::note(target, Some(put)));
+        }
+        handler(memory, address, count, output)
+    })
 }
 
 /// Puts a meter before a function.
