@@ -29,6 +29,7 @@ use crate::routes::Routes;
 use crate::storage::{Head, QuotaRow, Store};
 use crate::turns::Turns;
 use crate::units::UnitFailure;
+use crate::vital::Vital;
 
 pub use self::activate::{Activate, Activated, Delete};
 pub(crate) use self::apply::{Applied, Apply, ApplyAll, Live};
@@ -42,6 +43,7 @@ pub use self::read::{EndpointInfo, Endpoints, FileInfo, FileOf, Heads, History, 
 
 /// The actor.
 pub struct Controller {
+    _vital: Vital,
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     scripts: BTreeMap<ScriptId, Live>,
@@ -75,6 +77,7 @@ impl Controller {
     pub(crate) fn new(shared: Arc<Shared>, store: Arc<dyn Store>, quotas: Vec<QuotaRow>) -> Self {
         let scopes: Vec<_> = quotas.iter().map(|row| row.scope.clone()).collect();
         let controller = Self {
+            _vital: Vital("controller"),
             shared,
             store,
             scripts: BTreeMap::new(),

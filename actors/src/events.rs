@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use quotas::rule::Rule;
 use quotas::scope::{EndpointId, RevisionNumber, Scope, ScriptId};
 use quotas::switches::SwitchId;
+use quotas::units::Bytes;
 use runtime::bundle::BundleHash;
 use runtime::host::call::{Level, LogLine};
 
@@ -182,6 +183,16 @@ events! {
         /// The revision.
         revision: RevisionNumber
     } = "endpoint failed", error;
+    /// A call left memory behind that nobody can free: something in the script holds itself in a way that is not seen.
+    /// Told of the first such call of a revision.
+    MemoryLeft {
+        /// The endpoint.
+        endpoint: &'a EndpointId,
+        /// The revision.
+        revision: RevisionNumber,
+        /// How much.
+        bytes: Bytes
+    } = "memory left behind", warn;
     /// An endpoint runs on other threads from now on: on those of everybody, or apart from them.
     EndpointMoved {
         /// The endpoint.

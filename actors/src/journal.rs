@@ -123,7 +123,7 @@ impl Journal {
     /// The file cannot be written.
     pub async fn append(&self, entries: Vec<Entry>) -> io::Result<()> {
         let file = Arc::clone(&self.file);
-        let written = tokio::task::spawn_blocking(move || {
+        let written = crate::blocking::run(move || {
             file.lock().unwrap_or_else(PoisonError::into_inner).append(&entries)
         });
         written.await.unwrap_or_else(|error| Err(io::Error::other(error)))

@@ -20,6 +20,7 @@ use crate::controller::Controller;
 use crate::node::Shared;
 use crate::storage::Store;
 use crate::supervisor::Supervisor;
+use crate::vital::Vital;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,6 +32,7 @@ pub(crate) type Culprit = (EndpointId, RevisionNumber);
 
 /// The actor.
 pub struct Keeper {
+    _vital: Vital,
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     controller: Addr<Controller>,
@@ -51,6 +53,7 @@ impl Keeper {
         rules: Rules,
     ) -> Self {
         Self {
+            _vital: Vital("keeper"),
             shared,
             store,
             controller,

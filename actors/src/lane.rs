@@ -33,7 +33,7 @@ use quotas::pressure::Mode;
 use quotas::pressure::shares::Shares;
 use quotas::priority::Priority;
 use quotas::refusal::Refusal;
-use quotas::scope::{ClassName, EndpointId, TeamName};
+use quotas::scope::{ClassName, EndpointId, RevisionNumber, TeamName};
 use quotas::switches::Board;
 use quotas::track::{Ending, Held};
 use quotas::units::{Bytes, Moment};
@@ -62,6 +62,7 @@ use crate::flight::{FlightBoard, Slot};
 use crate::metrics::LaneStats;
 use crate::node::Node;
 use crate::routes::{EndpointEntry, Routes};
+use crate::supervisor::MemoryLeft;
 use crate::who::{about_unix_ms, unix_ms};
 
 /// An answer of so many bytes is not counted in the ledgers of memory: a connection alone holds more.
@@ -69,6 +70,9 @@ const SMALL: u64 = 4 * 1024;
 /// What a call takes of the thread that it comes and goes by, beside its script: measured with a script that does
 /// nothing.
 const PASSAGE: Duration = Duration::from_micros(6);
+/// The supervisor is told of so many bytes that calls left behind at a time, and of so many endpoints it is remembered.
+const LEFT_STEP: u64 = 1024 * 1024;
+const LEFT_ENDPOINTS: usize = 4_096;
 /// The outcome of a call that was dropped since nobody waited for its answer any more.
 const GIVEN_UP: &str = "client.gone";
 /// How often a lane gives a sign of life, where somebody looks for it.
@@ -89,6 +93,8 @@ struct Inner {
     /// What teams used of late: of this thread, and of the slow ones.
     shares: [RefCell<Shares<TeamName>>; 2],
     decisions: RefCell<Decisions>,
+    /// What calls left behind and the supervisor was not told of, by the revision that did it last.
+    left: RefCell<HashMap<EndpointId, (RevisionNumber, u64)>>,
     /// Fallbacks that run.
     fallbacks: Cell<u32>,
     /// Its place on the flight board, where there is one.
@@ -114,6 +120,7 @@ impl Lane {
             queue: (kind == Kind::Queue).then(Queue::default),
             shares: Default::default(),
             decisions: RefCell::default(),
+            left: RefCell::default(),
             fallbacks: Cell::default(),
             slot: node.shared().flight.as_ref().and_then(FlightBoard::claim).map(Rc::new),
         }));
@@ -230,6 +237,9 @@ impl Lane {
         was_observed: bool,
         now: Moment,
     ) {
+        if cost.left_behind.get() > 0 {
+            self.left_behind(entry, cost.left_behind);
+        }
         let bytes = Bytes::new(cost.host_bytes.get().saturating_add(answered));
         let spent = Spent { fuel: cost.fuel, host_calls: cost.host_calls, bytes };
         let whose = (&self.0.node.shared().node, &*entry.guard, class);
@@ -374,6 +384,28 @@ impl Lane {
             allowance: None,
             failure: CallFailure::Refused(Box::new(refusal)),
         });
+    }
+
+    /// The supervisor adds up what calls leave behind. It is told of the first, and then now and then: it has other
+    /// things to do.
+    #[cold]
+    fn left_behind(&self, entry: &EndpointEntry, bytes: Bytes) {
+        let mut all = self.0.left.borrow_mut();
+        if all.len() >= LEFT_ENDPOINTS {
+            all.clear();
+        }
+        let is_first = !all.contains_key(&entry.id);
+        let (revision, untold) = all.entry(entry.id.clone()).or_insert((entry.revision, 0));
+        let is_first = is_first || std::mem::replace(revision, entry.revision) != entry.revision;
+        *untold += bytes.get();
+        if is_first || *untold >= LEFT_STEP {
+            let bytes = Bytes::new(*untold);
+            let left = MemoryLeft { endpoint: entry.id.clone(), revision: entry.revision, bytes };
+            // What cannot be told now is told with the next.
+            if self.0.node.supervisor().try_send(left).is_ok() {
+                *untold = 0;
+            }
+        }
     }
 
     /// Moves the endpoint to other threads where what the call did asks for it.

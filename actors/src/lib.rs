@@ -47,7 +47,11 @@ pub mod drill;
 
 pub mod error;
 
+pub mod blocking;
+
 mod turns;
+
+mod vital;
 
 #[cfg(test)]
 mod tests;

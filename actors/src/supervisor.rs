@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
 use quotas::concurrency::Shares;
-use quotas::scope::{EndpointId, Scope, TeamName};
+use quotas::scope::{EndpointId, RevisionNumber, Scope, TeamName};
 use quotas::switches::{Effect, Switch, SwitchId};
-use quotas::units::{InFlight, Moment};
+use quotas::units::{Bytes, InFlight, Moment};
 use runtime::fuel::now_nanos;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -31,12 +31,13 @@ use crate::journal::Journal;
 use crate::node::Shared;
 use crate::storage::{Store, SwitchRow};
 use crate::verdicts::{self, Failures, SlowClock};
+use crate::vital::Vital;
 use crate::who::{Who, unix_ms};
 
 pub(crate) use self::aftermath::TakeOver;
 use self::desk::Desk;
 pub(crate) use self::follow::follow;
-pub use self::quarantine::{EndpointFailed, Lift};
+pub use self::quarantine::{EndpointFailed, Lift, MemoryLeft};
 pub(crate) use self::record::Merge;
 pub use self::release::Release;
 pub(crate) use self::rows::RELEASED_MAX;
@@ -54,6 +55,7 @@ const SPREAD_WAIT: Duration = Duration::from_millis(250);
 
 /// The actor.
 pub struct Supervisor {
+    _vital: Vital,
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     journal: Journal,
@@ -67,6 +69,8 @@ pub struct Supervisor {
     clock: SlowClock,
     failures: HashMap<EndpointId, Failures>,
     restarts: (u32, Duration),
+    /// What calls of an endpoint's revision left behind.
+    left: HashMap<EndpointId, (RevisionNumber, Bytes)>,
     /// Who wants to know which quarantines were lifted.
     lifted: Option<UnboundedSender<EndpointId>>,
 }
@@ -81,6 +85,7 @@ impl Supervisor {
         restarts: (u32, Duration),
     ) -> Self {
         Self {
+            _vital: Vital("supervisor"),
             shared,
             store,
             journal,
@@ -91,6 +96,7 @@ impl Supervisor {
             clock: SlowClock::new(unix_ms(), monotonic()),
             failures: HashMap::new(),
             restarts,
+            left: HashMap::new(),
             lifted: None,
         }
     }

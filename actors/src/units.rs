@@ -148,7 +148,7 @@ impl Opened {
 /// A bundle from its archive, if it is the one that the hash names.
 async fn unpacked(hash: BundleHash, archive: bytes::Bytes) -> Result<Bundle, UnitFailure> {
     let corrupt = |detail: String| UnitFailure { code: "store.corrupt", detail };
-    let read = tokio::task::spawn_blocking(move || Bundle::from_archive(&archive, &ArchiveLimits::default()));
+    let read = crate::blocking::run(move || Bundle::from_archive(&archive, &ArchiveLimits::default()));
     match read.await {
         Ok(Ok(bundle)) if bundle.hash() == hash => Ok(bundle),
         Ok(Ok(other)) => {
@@ -373,7 +373,7 @@ impl Units {
 
     async fn admit(&self, compiled: Compiled, bundle: BundleHash) -> Result<Opened, UnitFailure> {
         let keys = self.keys.clone();
-        let sealed = tokio::task::spawn_blocking(move || codec::seal(&compiled, bundle, &keys)).await;
+        let sealed = crate::blocking::run(move || codec::seal(&compiled, bundle, &keys)).await;
         let lost = |_| UnitFailure { code: "unit.content", detail: "sealing the unit failed".to_owned() };
         self.open(sealed.map_err(lost)?, bundle).await
     }
@@ -383,7 +383,7 @@ impl Units {
         // A hundred cold calls at once must not take the processors from those that run: their units are decoded by half
         // as many threads as there are cores.
         let turn = self.decoders.acquire().await;
-        let opened = tokio::task::spawn_blocking(move || codec::open(&bytes, bundle, &keys)).await;
+        let opened = crate::blocking::run(move || codec::open(&bytes, bundle, &keys)).await;
         let lost = |_| UnitFailure { code: "unit.content", detail: "decoding the unit failed".to_owned() };
         drop(turn);
         let unit = Arc::new(opened.map_err(lost)??);

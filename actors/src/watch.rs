@@ -23,6 +23,7 @@ use crate::node::Shared;
 use crate::storage::{Change, Cursor, Store};
 use crate::supervisor::Supervisor;
 use crate::verdicts;
+use crate::vital::Vital;
 use crate::who::unix_ms;
 
 pub use self::audit::Audit;
@@ -34,6 +35,7 @@ const ROUND_WAIT: Duration = Duration::from_secs(10);
 
 /// The actor.
 pub struct Storage {
+    _vital: Vital,
     store: Arc<dyn Store>,
     follow: Arc<Follow>,
     watch: Arc<Mutex<Watch>>,
@@ -83,7 +85,7 @@ impl Storage {
             swept: whole.then(Instant::now),
             kept: None,
         };
-        Self { store, follow, watch: Arc::new(Mutex::new(watch)) }
+        Self { _vital: Vital("storage"), store, follow, watch: Arc::new(Mutex::new(watch)) }
     }
 }
 

@@ -131,6 +131,7 @@ impl Load {
     ///
     /// # Panics
     /// The load did.
+    #[allow(clippy::disallowed_methods, reason = "a thread of the test, which ends with it")]
     pub async fn end(self) -> Calls {
         self.ends.store(true, Ordering::Relaxed);
         let joined =

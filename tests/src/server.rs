@@ -208,9 +208,14 @@ impl Drop for Server {
     }
 }
 
+/// A process as the system's calls take it; nothing for a number that is none.
+pub fn process(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
 /// Sends a signal to a process, which may be gone.
 pub fn signal(pid: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+    if let Some(pid) = process(pid) {
         let _ = kill_process(pid, signal);
     }
 }
@@ -218,7 +223,7 @@ pub fn signal(pid: u32, signal: Signal) {
 /// Whether a process runs; one that has ended and was not waited for does not. Its first thread may be gone before the
 /// others, which hold what is open until they are, too.
 pub fn runs(pid: u32) -> bool {
-    Pid::from_raw(pid.cast_signed())
+    process(pid)
         .is_some_and(|pid| threads::of(pid).into_iter().any(|thread| threads::look(pid, thread).is_some()))
 }
 

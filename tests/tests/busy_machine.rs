@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use runtime::processor::threads;
-use rustix::process::Pid;
 use tests::device::Device;
-use tests::server::{Options, Server, children};
+use tests::server::{Options, Server, children, process};
 
 const DEPLOYS: usize = 20;
 /// Threads beside it for each core that want all of it.
@@ -22,9 +21,9 @@ impl Drop for Until<'_> {
 }
 
 /// Looks at the threads of all processes below one, as what watches a machine does.
-fn look_below(process: u32) {
-    for child in children(process) {
-        if let Some(pid) = Pid::from_raw(child.cast_signed()) {
+fn look_below(parent: u32) {
+    for child in children(parent) {
+        if let Some(pid) = process(child) {
             threads::of(pid).into_iter().for_each(|thread| _ = threads::look(pid, thread));
         }
         look_below(child);

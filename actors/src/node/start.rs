@@ -82,7 +82,7 @@ pub(super) async fn start(config: NodeConfig, store: Arc<dyn Store>) -> Result<N
     });
 
     let path = config.journal;
-    let opened = tokio::task::spawn_blocking({
+    let opened = crate::blocking::run({
         let path = path.clone();
         move || Journal::open(&path)
     });

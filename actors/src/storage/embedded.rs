@@ -112,7 +112,7 @@ impl Embedded {
     ) -> Step<T> {
         let file = self.file.get().await?;
         let used = Arc::clone(&file);
-        let done = tokio::task::spawn_blocking(move || {
+        let done = crate::blocking::run(move || {
             // Whoever is next has to find the file as it is now.
             let done = work(&used).inspect_err(|fault| used.met(fault));
             drop(turn);

@@ -44,7 +44,7 @@ pub(crate) async fn follow(supervisor: Addr<Supervisor>, path: PathBuf) {
         if about.is_some() && about != seen {
             seen = about;
             let path = path.clone();
-            let looked = tokio::task::spawn_blocking(move || Journal::look(&path)).await;
+            let looked = crate::blocking::run(move || Journal::look(&path)).await;
             if let Ok(Ok(replayed)) = looked
                 && supervisor.send(Follow(replayed.rows)).await.is_err()
             {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use api::client::{List, Upload, Wait};
 use api::{ActivateRequest, Client, ClientError, DeployAnswer};
 use runtime::processor::threads;
-use rustix::process::{Pid, Signal};
-use tests::server::{TOKEN, bundle, children, signal};
+use rustix::process::Signal;
+use tests::server::{TOKEN, bundle, children, process, signal};
 use tests::wait::until;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -232,7 +232,7 @@ fn compilers(server: u32) -> Vec<u32> {
 
 /// Whether it is at its work.
 fn compiles(compiler: u32) -> bool {
-    let Some(compiler) = Pid::from_raw(compiler.cast_signed()) else { return false };
+    let Some(compiler) = process(compiler) else { return false };
     let threads = threads::of(compiler);
     let used = threads.iter().filter_map(|thread| threads::look(compiler, *thread)).map(|thread| thread.used);
     let is_at_work = used.sum::<Duration>() >= Duration::from_millis(50);

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use api::client::List;
-use rustix::process::Signal;
-use tests::server::{runs, signal};
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
+use tests::server::{process, runs, signal};
 use tests::wait::until;
 
 use super::experiment::{Done, Experiment, HOLD, Skipped};
 use super::odd::Way;
-use super::stage::{PATIENCE, PLENTY, Stage};
+use super::stage::{PATIENCE, PLENTY, Stage, size};
 use super::tally::Kind::{Availability, Blame, Isolation};
 
 /// How long nobody may be answered while a process is replaced; on a quiet machine it is less than a second.
@@ -22,6 +22,11 @@ const REPLACED: Duration = Duration::from_secs(5);
 const UNDER_WAY: usize = 64;
 /// How long a thread is frozen: not so long that the process is held to hang.
 const FROZEN: Duration = Duration::from_secs(1);
+
+/// Room for what is small.
+const ROOM: u64 = 96 << 20;
+/// How long threads without work are kept where nobody said otherwise, and a moment.
+const IDLE: Duration = Duration::from_secs(11);
 
 pub fn all() -> Vec<Experiment> {
     vec![
@@ -32,6 +37,8 @@ pub fn all() -> Vec<Experiment> {
             .replaces_the_process(REPLACED * 3),
         Experiment::of("an endpoint is set aside and lifted while it is called", Blame, set_aside_and_lifted)
             .replaces_the_process(REPLACED),
+        Experiment::of("the system gives the process no more threads", Availability, no_more_threads)
+            .replaces_the_process(REPLACED * 2),
         Experiment::of("a thread is frozen for a second", Isolation, frozen).holds_a_thread_up(),
         Experiment::of("a thread gets a tenth of a processor", Isolation, slowed),
     ]
@@ -95,6 +102,32 @@ async fn killed_at_starts(stage: Rc<Stage>) -> Done {
     assert_eq!(stage.get("/calm/lake").await.body, "calm");
     assert!(runs(stage.server.pid()), "the warden goes on");
     nobody_is_blamed(&stage).await;
+    Ok(())
+}
+
+/// A thread has a stack of hundreds of megabytes, for which there is no room any more. Threads that are idle have ended
+/// by then, where nothing keeps them.
+async fn no_more_threads(stage: Rc<Stage>) -> Done {
+    stage.deploy("bad/room", PLENTY, "pub fn main(request) { `before` }").await;
+    let child = stage.child();
+    let room = Some(size(child, "VmSize:") + ROOM);
+    match prlimit(process(child), Resource::As, Rlimit { current: room, maximum: room }) {
+        Ok(_) => in_little_room(&stage, child).await,
+        Err(error) => Err(Skipped(format!("nobody may limit another process here: {error}"))),
+    }
+}
+
+async fn in_little_room(stage: &Stage, child: u32) -> Done {
+    tokio::time::sleep(IDLE).await;
+    assert_eq!(stage.off("endpoint:bad/room/main").await, "ok", "an operator can flip a switch");
+    assert_eq!(stage.get("/bad/room").await.code(), "switch.off");
+    assert_eq!(stage.on("endpoint:bad/room/main").await, "ok");
+    stage.deploy("bad/room", PLENTY, "pub fn main(request) { `after` }").await;
+    assert_eq!(stage.get("/bad/room").await.body, "after", "a team can release");
+    assert_eq!(stage.child(), child, "in the same process");
+    signal(child, Signal::KILL);
+    another(stage, child).await;
+    assert_eq!(stage.get("/calm/lake").await.body, "calm");
     Ok(())
 }
 

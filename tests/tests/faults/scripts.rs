@@ -27,6 +27,7 @@ pub fn all() -> Vec<Experiment> {
     vec![
         Experiment::of("scripts spin in a closure, 64 at once", Availability, spin),
         Experiment::of("scripts allocate to their limit, 64 at once", Isolation, allocate),
+        Experiment::of("what scripts make holds itself", Isolation, tie),
         Experiment::of("scripts recurse without end, 64 at once", Availability, recurse),
         Experiment::of("futures never end", Availability, wait_for_ever),
         Experiment::of("scripts flood a service", Isolation, flood),
@@ -68,6 +69,18 @@ async fn allocate(stage: Rc<Stage>) -> Done {
     let (calls, grown) = grows(&stage, stage.crowd("/bad/hoard", CROWD), HOLD).await;
     ended_or_refused(&calls, &["500 memory.exhausted", "504 deadline.exceeded", "500 fuel.exhausted"]);
     assert!(grown <= MEMORY, "{grown} MiB more, of {MEMORY}");
+    Ok(())
+}
+
+/// Without an end to cycles each call leaves two megabytes behind, and nothing tells whose they are.
+async fn tie(stage: Rc<Stage>) -> Done {
+    let source = "pub fn main(request) { let text = \"x\"; for i in 0..21 { text = text + text; } \
+                  let all = [text]; all.push(all); `tied` }";
+    stage.deploy("bad/ties", LIMITS, source).await;
+    let (calls, grown) = grows(&stage, stage.crowd("/bad/ties", CROWD), HOLD * 2).await;
+    ended_or_refused(&calls, &["200", "504 deadline.exceeded"]);
+    assert!(calls.0.len() as u64 * 2 > MEMORY, "{} calls are too few to tell", calls.0.len());
+    assert!(grown <= MEMORY, "{grown} MiB more, of {MEMORY}, after {} calls", calls.0.len());
     Ok(())
 }
 

@@ -202,9 +202,14 @@ pub fn descriptors(process: u32) -> u64 {
 
 /// The memory of a process, in MiB.
 pub fn resident(process: u32) -> u64 {
+    size(process, "VmRSS:") >> 20
+}
+
+/// One of the sizes that the system tells of a process, in bytes; nothing of one that is gone.
+pub fn size(process: u32, what: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1_024
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) << 10
 }
 
 /// The code of a problem, or `ok`; who cannot be reached is `unreachable`.

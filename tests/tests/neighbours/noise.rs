@@ -67,6 +67,7 @@ impl Count {
 
 impl Running {
     /// Ends it; what it did.
+    #[allow(clippy::disallowed_methods, reason = "a thread of the test, which ends with it")]
     pub async fn end(self) -> String {
         match self {
             Self::Calls(load) => {

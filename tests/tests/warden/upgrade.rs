@@ -51,6 +51,7 @@ impl OnDisk {
 }
 
 /// Runs `callboard upgrade` for a server.
+#[allow(clippy::disallowed_methods, reason = "a thread of the test, which ends with it")]
 pub async fn upgrade(server: &Server) -> Output {
     let data = server.data().to_owned();
     let run = move || {

@@ -124,7 +124,7 @@ impl Holding {
         loop {
             match Arc::try_unwrap(file) {
                 Ok(last) => {
-                    let closed = tokio::task::spawn_blocking(move || drop(last)).await;
+                    let closed = crate::blocking::run(move || drop(last)).await;
                     return closed.map_err(StoreError::unavailable);
                 }
                 Err(shared) if Instant::now() < until => file = shared,
@@ -164,7 +164,7 @@ fn handed() -> StoreError {
 
 /// Opens the file: the one that is there, or only the one that it was.
 async fn open(directory: PathBuf, was: Option<Identity>) -> Result<File, StoreError> {
-    let opened = tokio::task::spawn_blocking(move || match was {
+    let opened = crate::blocking::run(move || match was {
         Some(identity) => File::open_again(&directory, identity),
         None => File::open(&directory),
     });

@@ -5,6 +5,7 @@ use std::time::Instant;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use actors::blocking;
 use actors::controller::{Deploy, Deployed, FileOf, History, OneRevision};
 use actors::error::ControlError;
 use api::{FileEntry, Page, RevisionDetail};
@@ -52,7 +53,7 @@ pub(super) async fn upload(
         let _arriving = door.uploads.arrive(&script.team)?;
         let archive = archive(&request, payload).await?;
         let _turn = door.uploads.unpack().await?;
-        let unpacked = web::block(move || Bundle::from_archive(&archive, &ArchiveLimits::default())).await;
+        let unpacked = blocking::run(move || Bundle::from_archive(&archive, &ArchiveLimits::default())).await;
         let unpacked =
             unpacked.map_err(|_| ProblemError::of("server.internal", "the archive was not unpacked"))?;
         unpacked.map_err(ControlError::Invalid)?
