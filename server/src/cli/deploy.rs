@@ -106,10 +106,12 @@ pub(super) async fn send(
     let bundle = project::bundle(directory, out)?;
     let script = project::script_of(&bundle);
     let archive = bundle.to_archive();
+    let files = bundle.files();
+    let bytes: usize = files.values().map(|content| content.len()).sum();
     out.note(format!(
-        "{script}: {} files, {} KiB to {}",
-        bundle.files().len(),
-        archive.len().div_ceil(1024),
+        "{script}: {} files, {} to {}",
+        files.len(),
+        person::size(u64::try_from(bytes).unwrap_or(u64::MAX)),
         client.base()
     ));
     let answer = client.upload(script.team.as_str(), script.script.as_str(), archive.into(), upload).await?;

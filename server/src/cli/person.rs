@@ -63,6 +63,32 @@ pub(super) fn when(time: Time) -> String {
     time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
+/// A number of bytes, rounded to what a person reads.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1_024 {
+        return format!("{bytes} B");
+    }
+    let (mut value, mut unit) = (bytes as f64 / 1_024.0, 0);
+    // What rounds to a thousand and twenty-four is one of the next.
+    while value >= 1_023.95 && unit + 1 < UNITS.len() {
+        value /= 1_024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A length of time, rounded up to whole seconds: `59s`, `4m 10s`, `24h 2m`.
+pub(super) fn length(ms: u64) -> String {
+    let seconds = i64::try_from(ms.div_ceil(1_000)).unwrap_or(i64::MAX);
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m {seconds}s"),
+        _ => format!("{hours}h {minutes}m"),
+    }
+}
+
 /// Asks whether to go on. Where nobody can answer: `unasked` says whether to go on without, or fails and says
 /// which flag was missing.
 pub(super) fn confirm(question: &str, yes: bool, unasked: Unasked) -> Result<(), Failure> {
@@ -119,4 +145,18 @@ pub(super) enum Unasked {
     GoOn,
     /// It cannot be undone.
     Refuse,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_as_a_person_reads_them() {
+        let sizes = [0, 274, 1_023, 1_024, 1_048_575, 3 << 20, 3_999_999_999_656, u64::MAX].map(size);
+        let wanted = ["0 B", "274 B", "1023 B", "1.0 KiB", "1.0 MiB", "3.0 MiB", "3.6 TiB", "16384.0 PiB"];
+        assert_eq!(sizes, wanted);
+        let times = [0, 1, 59_000, 60_000, 3_599_001, 86_574_000].map(length);
+        assert_eq!(times, ["0s", "1s", "59s", "1m 0s", "1h 0m", "24h 2m"]);
+    }
 }

@@ -7,11 +7,12 @@ use api::{
     QuotasSet,
 };
 use quotas::scope::Scope;
+use quotas::units::Bytes;
 
 use super::arguments::{QuotaArguments, QuotaCommand};
 use super::exit::{Exit, Failure};
 use super::out::Out;
-use super::person::{self, Unasked, clean, when};
+use super::person::{self, Unasked, clean, length, size, when};
 
 /// How long is waited to hear what is in force.
 const LOOK: Duration = Duration::from_secs(2);
@@ -116,17 +117,31 @@ fn table(state: &QuotaState, out: &Out) -> String {
         };
         vec![
             clean(&rule.rule),
-            clean(&rule.limit),
+            limit(rule),
             rule.here.as_deref().map_or("-".to_owned(), clean),
-            rule.used.to_string(),
-            rule.remaining.to_string(),
-            rule.reset_ms.map_or("-".to_owned(), |ms| format!("{}s", ms.div_ceil(1_000))),
+            amount(rule, rule.used),
+            amount(rule, rule.remaining),
+            rule.reset_ms.map_or("-".to_owned(), length),
             refused,
             from,
         ]
     };
     let rows: Vec<_> = state.rules.iter().map(row).collect();
     out.table(&["RULE", "LIMIT", "HERE", "USED", "LEFT", "RESET", "REFUSED", "FROM"], &rows)
+}
+
+/// A number of what a rule counts: sizes as a person reads them.
+fn amount(rule: &QuotaRule, number: u64) -> String {
+    let is_size = rule.rule.starts_with("memory.") || rule.rule.contains("bytes");
+    if is_size { size(number) } else { number.to_string() }
+}
+
+/// Its limit, the same way.
+fn limit(rule: &QuotaRule) -> String {
+    match rule.limit.parse::<Bytes>() {
+        Ok(bytes) => amount(rule, bytes.get()),
+        Err(_) => clean(&rule.limit),
+    }
 }
 
 fn describe(answer: &QuotaAnswer, out: &Out) -> String {

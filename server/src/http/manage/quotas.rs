@@ -240,7 +240,9 @@ fn memory(door: &AdminDoor, scope: &Scope) -> Option<api::QuotaRule> {
         Scope::Team(team) => {
             let routes = shared.routes.load();
             let entry = routes.team(team).next()?;
-            return Some(of_ledger("memory.team", &entry.guard.team.memory));
+            // Half of the node's, whatever that is.
+            let ledger = of_ledger("memory.team", &entry.guard.team.memory);
+            return Some(api::QuotaRule { source: source(&Origin::Default), ..ledger });
         }
         _ => return None,
     };
