@@ -293,6 +293,17 @@ impl Call {
             // The engine knows the key only by its number.
             message =
                 "There is no such key in the object; `object.get(\"key\")` answers an option".to_owned();
+        } else if let Some((_, lock)) =
+            message.split_once(", value is ").filter(|(what, _)| what.starts_with("Cannot "))
+        {
+            // The engine shows the bits of its lock.
+            message = if lock.starts_with('M') {
+                "The value is gone: it was dropped, or somebody took it".to_owned()
+            } else {
+                "The value is in use: what a loop or a function works on cannot be changed meanwhile; \
+                       `clone()` it before"
+                    .to_owned()
+            };
         } else if message.starts_with("Missing instance function") {
             if message.ends_with("`::std::future::Future`") {
                 message.push_str("; is an `.await` missing?");

@@ -116,6 +116,11 @@ fn a_method_that_is_missing_is_named_and_the_common_mistakes_have_a_hint() {
             "pub fn main(request) { request.json().jsno() }",
             "Missing instance function `jsno` for `::std::result::Result`; a `?` takes the value out of a result",
         ),
+        (
+            "pub fn main(request) { let v = [1]; for x in v { v.push(x); } }",
+            "The value is in use: what a loop",
+        ),
+        ("pub fn main(request) { let v = [1]; drop(v); v.len() }", "The value is gone"),
         ("pub fn main(request) { request.hedaer(\"a\") }", "Missing instance function `hedaer` for"),
     ] {
         let failure = run_with(main, "", allowance()).result.unwrap_err();
