@@ -2,10 +2,10 @@
 //!
 //! Rune counts references, so that a value that holds itself (`node.parent = node`) is never freed: each call of such
 //! a script would leave memory behind. Native values only hold what was there before them, so that the last link of
-//! every cycle is made by putting something into what was there already: by an assignment to a field or an index, or
-//! by a function like `push`. Both tell this module ([`note`]). What was put into is noted for the rest of the call, and
-//! so is what was put in where it has a state of its own: generators, futures, closures and iterators can take hold of
-//! themselves where nobody sees it. When the call ends, everything noted is emptied, and no cycle is left.
+//! every cycle is made by putting something into what was there already: by an assignment to a field or an index, by a
+//! function like `push`, or by code of the script that goes on in a generator, a stream or an iterator and finds there
+//! what it keeps. All of them tell this module ([`note`]) what was put into. It is noted for the rest of the call, and
+//! emptied when the call ends: no cycle is left. A future needs no note: who waits for it has taken it over.
 //!
 //! This is the first half of synchronous cycle collection (Bacon and Rajan, "Concurrent Cycle Collection in
 //! Reference Counted Systems", 2001): candidates are buffered where a count could hide a cycle. The second half, trial
@@ -21,14 +21,12 @@ use std::sync::LazyLock;
 
 use rune::alloc::{HashSet, String, Vec};
 use rune::runtime::{
-    Bytes, InstAddress, Memory, Object, Output, OwnedTuple, Type, TypeHash, Value, Vec as RuneVec, VmError,
-    VmResult,
+    Bytes, InstAddress, Memory, Output, OwnedTuple, Type, TypeHash, Value, VmError, VmResult,
 };
 use rune::{Hash, vm_try};
 
 use crate::fuel;
 use crate::host::call;
-use crate::metered::containers;
 use crate::metered::native::{self, Handler};
 
 /// So few noted values are not looked through.
@@ -65,16 +63,14 @@ static HAS_COUNTS: LazyLock<bool> = LazyLock::new(|| {
 /// # Errors
 /// The script has no memory left, or was stopped.
 pub(crate) fn note(target: &Value, put: Option<&[Value]>) -> Result<(), VmError> {
-    let holds_nothing = |value: &Value| Kind::of(value) == Kind::HoldsNothing;
-    if put.is_some_and(|put| put.iter().all(holds_nothing)) || holds_nothing(target) {
+    if put.is_some_and(|put| put.iter().all(holds_nothing)) {
         return Ok(());
     }
     // Outside of a call, where constants are evaluated, nothing can be assigned.
-    let Ok(call) = call::current() else { return Ok(()) };
-    let mut noted = call.noted.borrow_mut();
-    noted.add(target)?;
-    let put = put.unwrap_or_default().iter();
-    put.filter(|value| Kind::of(value) == Kind::Other).try_for_each(|value| noted.add(value))
+    match call::current() {
+        Ok(call) => call.noted.borrow_mut().add(target),
+        Err(_) => Ok(()),
+    }
 }
 
 /// `::callboard::__k(target)`: gives its argument back, noted. Instrumented scripts put it around what an assignment
@@ -133,62 +129,34 @@ impl Noted {
     }
 }
 
-/// What a value can have to do with cycles.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Numbers, texts and the like: they hold no value of a script. All that the engine keeps without a place of its
-    /// own on the heap is among them.
-    HoldsNothing,
-    /// Collections: they only change where it is noted.
-    Plain,
-    /// Whatever else there is may have a state that changes where nobody sees it.
-    Other,
-}
-
-impl Kind {
-    fn of(value: &Value) -> Self {
-        const NOTHING: [Hash; 10] = [
-            <i64 as TypeHash>::HASH,
-            <u64 as TypeHash>::HASH,
-            <f64 as TypeHash>::HASH,
-            <bool as TypeHash>::HASH,
-            <char as TypeHash>::HASH,
-            <String as TypeHash>::HASH,
-            <Bytes as TypeHash>::HASH,
-            <Type as TypeHash>::HASH,
-            <Ordering as TypeHash>::HASH,
-            <Hash as TypeHash>::HASH,
-        ];
-        const PLAIN: [Hash; 8] = [
-            <RuneVec as TypeHash>::HASH,
-            <Object as TypeHash>::HASH,
-            <OwnedTuple as TypeHash>::HASH,
-            <Option<Value> as TypeHash>::HASH,
-            <Result<Value, Value> as TypeHash>::HASH,
-            <containers::HashMap as TypeHash>::HASH,
-            <containers::HashSet as TypeHash>::HASH,
-            <containers::VecDeque as TypeHash>::HASH,
-        ];
-        /// What stands where a value was taken away.
-        static EMPTY: LazyLock<Hash> = LazyLock::new(|| Value::empty().type_hash());
-        let hash = value.type_hash();
-        // `()` is kept in place, and says that it is a tuple.
-        let is_unit = || hash == OwnedTuple::HASH && value.into_unit().is_ok();
-        if NOTHING.contains(&hash) || hash == *EMPTY || is_unit() {
-            Self::HoldsNothing
-        } else if PLAIN.contains(&hash) {
-            Self::Plain
-        } else {
-            Self::Other
-        }
-    }
+/// Numbers, texts and the like hold no value of a script. All that the engine keeps without a place of its own on the
+/// heap is among them.
+fn holds_nothing(value: &Value) -> bool {
+    const SUCH: [Hash; 10] = [
+        <i64 as TypeHash>::HASH,
+        <u64 as TypeHash>::HASH,
+        <f64 as TypeHash>::HASH,
+        <bool as TypeHash>::HASH,
+        <char as TypeHash>::HASH,
+        <String as TypeHash>::HASH,
+        <Bytes as TypeHash>::HASH,
+        <Type as TypeHash>::HASH,
+        <Ordering as TypeHash>::HASH,
+        <Hash as TypeHash>::HASH,
+    ];
+    /// What stands where a value was taken away.
+    static EMPTY: LazyLock<Hash> = LazyLock::new(|| Value::empty().type_hash());
+    let hash = value.type_hash();
+    // `()` is kept in place, and says that it is a tuple.
+    let is_unit = || hash == OwnedTuple::HASH && value.into_unit().is_ok();
+    SUCH.contains(&hash) || hash == *EMPTY || is_unit()
 }
 
 /// Where a value lies that can hold others: the same place for all who hold it. Nothing for any other.
 #[allow(unsafe_code)]
 fn place(value: &Value) -> Option<*const usize> {
     const { assert!(size_of::<Value>() == 2 * size_of::<usize>()) };
-    if Kind::of(value) == Kind::HoldsNothing {
+    if holds_nothing(value) {
         return None;
     }
     // SAFETY: a value is two words, as the assertion says, and they may hold anything.

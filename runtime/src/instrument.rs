@@ -3,7 +3,8 @@
 //! Rune's own budget does not reach code that native functions call back into, so the meter is part of
 //! the program: every function, closure and loop body begins with a call of `::callboard::__t`, what a
 //! comparison or a format could walk without end is weighed first by `::callboard::__w`, and what an assignment
-//! puts something into is noted by `::callboard::__k`.
+//! puts something into is noted by `::callboard::__k`. The variable that a block is leaves it through
+//! `::callboard::__i`, for Rune's sake.
 //!
 //! Invariant: everything is inserted on the line where it stands, nothing is removed, and an offset of
 //! the instrumented text leads back to the author's own through [`Instrumented::original`].
@@ -160,7 +161,7 @@ mod tests {
             ("fn f() { while g() {} }", format!("fn f() {{{T} while g() {{{T}}} }}")),
             ("fn f() { for x in y {} }", format!("fn f() {{{T} for x in y {{{T}}} }}")),
             ("fn f() { |x| x + 1 }", format!("fn f() {{{T} |x| {{{T} x + 1}} }}")),
-            ("fn f() { |x| { x } }", format!("fn f() {{{T} |x| {{{T} x }} }}")),
+            ("fn f() { |x| { x; } }", format!("fn f() {{{T} |x| {{{T} x; }} }}")),
             ("fn f() { async { loop {} } }", format!("fn f() {{{T} async {{{T} loop {{{T}}} }} }}")),
             ("fn f() { async || 1 }", format!("fn f() {{{T} async || {{{T} 1}} }}")),
             ("async fn f() { || loop {} }", format!("async fn f() {{{T} || {{{T} loop {{{T}}}}} }}")),
@@ -199,6 +200,36 @@ mod tests {
     }
 
     #[test]
+    fn what_an_assignment_writes_into_is_noted_unless_it_is_given_a_number_or_a_text() {
+        for (source, wanted) in [
+            ("fn f() { a.b = c; }", "::callboard::__k(a).b = c;"),
+            ("fn f() { a.b.c = d(); }", "::callboard::__k(a.b).c = d();"),
+            ("fn f() { a[i] = b && c; }", "::callboard::__k(a)[i] = b && c;"),
+            ("fn f() { a().0 = b; }", "::callboard::__k(a()).0 = b;"),
+            ("fn f() { a.b = 1; }", " a.b = 1;"),
+            ("fn f() { a.b = c + 1; }", " a.b = c + 1;"),
+            ("fn f() { a = b; }", " a = b;"),
+        ] {
+            assert!(text(source).contains(wanted), "{source}: {}", text(source));
+        }
+    }
+
+    #[test]
+    fn the_variable_that_a_block_is_comes_out_of_it_as_a_copy() {
+        for (source, wanted) in [
+            (
+                "fn f() { let a = 1 + { let b = 1; b }; a }",
+                "1 + { let b = 1; ::callboard::__i(b) }; ::callboard::__i(a) }",
+            ),
+            ("fn f() { match a { b => b, _ => 1 } }", "{ b => ::callboard::__i(b), _ => 1 }"),
+            ("fn f() { if a { b } else { c } }", "if a { ::callboard::__i(b) } else { ::callboard::__i(c) }"),
+            ("fn f() { || { a } }", " ::callboard::__i(a) }"),
+        ] {
+            assert!(text(source).contains(wanted), "{source}: {}", text(source));
+        }
+    }
+
+    #[test]
     fn what_cannot_be_metered_is_refused_by_name() {
         for (source, code) in [
             ("const fn f() { 1 }", "script.const_fn"),
@@ -217,9 +248,9 @@ mod tests {
 
     #[test]
     fn an_offset_leads_back_to_the_authors_own() {
-        let source = "fn f() { loop { x } }\nfn g() { a == b }";
+        let source = "fn f() { loop { x; } }\nfn g() { a == b }";
         let instrumented = write(source).unwrap();
-        for (word, at) in [("x }", 16), ("a)", 31), ("b }", 36), ("fn g", 22)] {
+        for (word, at) in [("x; }", 16), ("a)", 32), ("b }", 37), ("fn g", 23)] {
             let found = instrumented.text.find(word).unwrap();
             assert_eq!(instrumented.original(found), at, "{word}: {}", instrumented.text);
         }

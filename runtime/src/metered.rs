@@ -80,7 +80,7 @@ static PARTS: &[Part] = &[
     Part::Metered(&generators::GENERATORS),
     Part::Metered(&options::OPTIONS),
     Part::Metered(&options::RESULTS),
-    Part::Original(modules::stream::module),
+    Part::Metered(&generators::STREAMS),
     Part::Original(modules::test::module),
     Part::Metered(&vecs::TABLE),
     Part::Metered(&iterators::SLICES),
@@ -98,7 +98,6 @@ pub static ORIGINAL: &[(&str, &str)] = &[
     ("std::fmt", "what a format walks is weighed by `::callboard::__w`; widths are limited by the compiler"),
     ("std::macros", "macros run when a script is compiled"),
     ("std::mem", "`drop` takes no longer than making the value did"),
-    ("std::stream", "runs scripts, which have checkpoints of their own"),
     ("std::test", "the assertions are macros; a `Bencher` cannot be made by a script"),
 ];
 

@@ -250,7 +250,9 @@ impl Call {
         }
         self.end_cycles(now);
         self.context.memory.shrink(std::mem::take(&mut self.memory_counted));
-        self.context.memory.leave(self.left_behind().get());
+        if self.left_behind().get() > 0 {
+            self.context.memory.leave(self.left_behind().get());
+        }
     }
 
     /// Empties what may hold itself, on a stack as large as the script's: it may nest as deep.
@@ -273,9 +275,18 @@ impl Call {
         Bytes::new(self.allowance.memory.get().saturating_sub(left))
     }
 
-    /// What it holds although it is gone.
+    /// What it holds although it is gone; with it, perhaps, what lies outside of its own memory: the request's body, what
+    /// services answered, answers that it made. Which of it, nobody can tell.
     fn left_behind(&self) -> Bytes {
-        if matches!(self.script, Script::Gone) { self.held() } else { Bytes::new(0) }
+        match self.held().get() {
+            0 => Bytes::new(0),
+            _ if !matches!(self.script, Script::Gone) => Bytes::new(0),
+            held => {
+                let beside = self.context.memory.bytes().get().saturating_sub(self.memory_counted);
+                let made = self.context.answered.get();
+                Bytes::new(held.saturating_add(beside).saturating_add(made))
+            }
+        }
     }
 
     fn failure(&self, error: &VmError) -> Failure {

@@ -95,6 +95,60 @@ fn an_answer_sets_no_header_for_the_whole_server_and_none_beyond_its_room() {
     assert_eq!(answer(fine), "200 ");
 }
 
+/// Rune itself finds nothing where a block that ends in its own variable is an operand.
+#[test]
+fn a_block_that_ends_in_its_own_variable_has_its_value_wherever_it_stands() {
+    for (body, wanted) in [
+        ("let a = #{ x: 0 }; a.x = { let q = 1; q }; a", r#"{"x":1}"#),
+        ("let a = #{ x: 0 }; a[{ let q = \"x\"; q }] = { let q = 1; q }; a", r#"{"x":1}"#),
+        ("let a = [1]; a[0] = match a[0] { 1 => { let q = [7]; q }, _ => 0 }; a", "[[7]]"),
+        ("let a = (0, 1); a.0 = if true { let q = 5; q } else { 6 }; a", "[5,1]"),
+        ("1 + { let q = 1; q }", "2"),
+        ("let x = { let q = 1; q } + { let q = 2; q }; x", "3"),
+        ("1 == { let q = 1; q }", "true"),
+        ("true && { let q = true; q }", "true"),
+        ("let v = [1, 2]; v[{ let q = 1; q }]", "2"),
+        ("let x = { let q = [3]; q }[0]; x", "3"),
+        ("let x = { let q = [3]; q }.len(); x", "1"),
+        ("let x = { let q = #{ a: 4 }; q }.a; x", "4"),
+        ("(1, { let q = 1; q })", "[1,1]"),
+        ("[1, { let q = 1; q }]", "[1,1]"),
+        ("#{ x: { let q = 1; q } }", r#"{"x":1}"#),
+        ("let v = []; for i in { let q = [1]; q } { v.push(i); } v", "[1]"),
+        ("let n = 0; let r = 0..{ let q = 3; q }; for i in r { n += i; } n", "3"),
+        ("let x = -{ let q = 1; q }; x", "-1"),
+        ("let x = !{ let q = true; q }; x", "false"),
+        ("let n = 1; n += { let q = 1; q }; n", "2"),
+        ("let a = #{ x: 1 }; a.x += { let q = 1; q }; a.x", "2"),
+        ("let v = []; v.push({ let q = 1; q }); v", "[1]"),
+        ("let v = [1]; v.push({ return 5; }); v", "5"),
+        ("1 + match 7 { n => n }", "8"),
+        ("1 + (match 7 { 8 => 0, n => { let m = n; m } })", "8"),
+        ("let x = 0; x = 1 + if x == 1 { 1 } else if x == 0 { let q = 2; q } else { 3 }; x", "3"),
+        ("let x = { let q = Some(1); q }?; Some(x)", "1"),
+        ("while { let q = false; q } { } 1", "1"),
+        ("if { let q = true; q } { 1 } else { 2 }", "1"),
+        ("match { let q = 1; q } { 1 => 1, _ => 2 }", "1"),
+        ("let x = match { let q = [1, 2]; q } { [a, b] => a + b, _ => 0 }; x", "3"),
+        ("let (a, b) = { let q = (1, 2); q }; a + b", "3"),
+        ("if let Some(x) = { let q = Some(4); q } { x } else { 0 }", "4"),
+        ("return { let q = 1; q };", "1"),
+        ("let g = || { yield { let q = 1; q }; }; let g = g(); g.next()", "1"),
+        ("let f = || { let g = || 3; g }; let h = f(); h()", "3"),
+        ("json!([({ let q = 1; q })])", "[1]"),
+        ("format!(\"{}\", { let q = 1; q })", "1"),
+        ("let x = async { let q = async { 3 }; q.await }; x.await", "3"),
+        ("`${{ let q = 1; q }}`", "1"),
+        ("let x = { let q = || 3; q }(); x", "3"),
+        ("let f = || { let q = 1; q }; f() + f()", "2"),
+        ("let a = #{ x: 0 }; a.x = loop { let q = 3; break q; }; a.x", "3"),
+        ("1 + loop { let q = 3; break q; }", "4"),
+    ] {
+        let main = Box::leak(format!("pub async fn main(request) {{ {body} }}").into_boxed_str());
+        assert_eq!(answer(main), format!("200 {wanted}"), "{body}");
+    }
+}
+
 #[test]
 fn a_template_string_right_after_return_is_refused_with_the_way_out() {
     let text = on_big_stack(|| {

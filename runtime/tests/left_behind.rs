@@ -38,6 +38,28 @@ const CYCLES: &[(&str, &str)] = &[
     ("a generator", "let a = #{}; a.g = held(a); a.g.next(); 1"),
     ("a generator that takes itself out", "let a = []; let g = taking(a); a.push(g); g.next(); 1"),
     ("a generator that is given itself", "let g = given(); g.resume(()); g.resume(g); 1"),
+    ("a generator that takes itself out of an object", "let a = #{}; let g = out(a); a.g = g; g.next(); 1"),
+    (
+        "a generator within what it is put in by",
+        "let a = []; let g = taking(a); a.push([Some((g, 1))]); g.next(); 1",
+    ),
+    ("a generator in a loop", "let a = []; let g = taking(a); a.push([g]); for i in g { break; } 1"),
+    ("a stream that takes itself out", "let a = []; let s = streaming(a); a.push([s]); s.next().await; 1"),
+    (
+        "a stream that is given itself",
+        "let s = async || { let me = yield 1; yield me; }; let s = s(); s.resume(()).await; s.resume(s).await; 1",
+    ),
+    (
+        "an iterator that has a part of itself",
+        "let a = []; let i = [1].iter().flat_map(|n| [a.pop(), a.pop()]); a.push(i); a.push(i); i.next(); 1",
+    ),
+    (
+        "an iterator that looked at itself",
+        "let a = []; let i = [1, 2].iter().map(|n| a.pop()).peekable(); a.push(i); i.peek(); 1",
+    ),
+    ("what both of two are", "let a = #{}; a.me = a && a; 1"),
+    ("what one of two is", "let a = #{}; a.me = a || a; 1"),
+    ("what a block is", "let a = #{}; a.me = { let b = a; b }; 1"),
     ("a future", "let a = #{}; a.f = async { a }; 1"),
     ("an iterator", "let a = #{}; a.i = [1, 2].iter().map(|n| a); a.i.next(); 1"),
     ("an iterator that looks ahead", "let a = #{}; let i = [a, a].iter().peekable(); i.peek(); a.i = i; 1"),
@@ -60,8 +82,10 @@ const CYCLES: &[(&str, &str)] = &[
 const NEEDED: &str = "struct Node { me } struct Pair(a, b); enum Tree { Leaf { up } }
     fn held(o) { yield 1; yield o; }
     fn taking(a) { let me = a.pop(); yield 1; yield me; }
+    fn out(o) { let me = o.g; o.g = 0; yield 1; yield me; }
+    async fn streaming(a) { let me = a.pop(); yield 1; yield me; }
     fn given() { let me = yield 1; yield me; }
-    pub fn main(request) {";
+    pub async fn main(request) {";
 
 fn script(body: &str) -> &'static str {
     Box::leak(format!("{NEEDED} {body} }}").into_boxed_str())

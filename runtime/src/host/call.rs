@@ -58,6 +58,8 @@ pub struct LogLine {
 
 /// The longest line that a script may log, in bytes.
 pub const LOG_LINE: usize = 8 * 1024;
+/// All answers that a call makes may be as large as so many of the largest.
+pub const ANSWERS: u64 = 8;
 /// The most lines that a call may log; the rest is counted.
 pub const LOG_LINES: usize = 32;
 
@@ -98,6 +100,8 @@ pub struct CallContext {
     pub host_calls: Cell<u32>,
     /// Bytes moved by host calls so far.
     pub host_bytes: Cell<u64>,
+    /// Bytes of answers that it made, which lie outside of the script's memory.
+    pub answered: Cell<u64>,
     /// Values that may hold themselves.
     pub noted: RefCell<Noted>,
 }
@@ -128,6 +132,7 @@ impl CallContext {
             log_dropped: Cell::default(),
             host_calls: Cell::default(),
             host_bytes: Cell::default(),
+            answered: Cell::default(),
             noted: RefCell::default(),
         }
     }
@@ -167,6 +172,19 @@ impl CallContext {
         self.host_bytes.set(moved);
         if moved > self.host_bytes_max {
             return Err(fuel::stop(Stop::HostBytes));
+        }
+        Ok(())
+    }
+
+    /// Counts an answer that the script made. It needs one; a few for this and that are fine.
+    ///
+    /// # Errors
+    /// One is larger than an answer may be, or all are larger than so many: the call is stopped.
+    pub fn count_answer(&self, bytes: usize) -> Result<(), VmError> {
+        let answered = self.answered.get().saturating_add(bytes as u64);
+        self.answered.set(answered);
+        if bytes > self.response_max || answered > (self.response_max as u64).saturating_mul(ANSWERS) {
+            return Err(fuel::stop(Stop::Response));
         }
         Ok(())
     }

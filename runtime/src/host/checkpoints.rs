@@ -5,7 +5,7 @@ use rune::{ContextError, Module, vm_try};
 
 use crate::fuel;
 
-/// `::callboard::{__t, __w, __k}`.
+/// `::callboard::{__t, __w, __k, __i}`.
 pub(super) fn module() -> Result<Module, ContextError> {
     let mut module = Module::with_crate("callboard")?.with_unique("callboard::checkpoints");
     module
@@ -18,6 +18,16 @@ pub(super) fn module() -> Result<Module, ContextError> {
         })
         .build()?;
     module.raw_function("__w", crate::weigh::weigh_through).build()?;
+    module
+        .raw_function("__i", |stack, address, count, out| match vm_try!(stack.slice_at(address, count)) {
+            [value] => {
+                let value = value.clone();
+                vm_try!(out.store(stack, value));
+                VmResult::Ok(())
+            }
+            _ => VmResult::panic("callboard::__i takes one argument"),
+        })
+        .build()?;
     module.raw_function("__k", crate::cycles::note_through).build()?;
     Ok(module)
 }

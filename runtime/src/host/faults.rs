@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rune::runtime::VmResult;
+use rune::runtime::{Value, VmResult};
 use rune::{ContextError, Module};
 
 static ARMED: AtomicBool = AtomicBool::new(false);
@@ -34,6 +34,13 @@ pub(super) fn module() -> Result<Option<Module>, ContextError> {
             loop {
                 std::thread::park();
             }
+        })
+        .build()?;
+    // Memory that nobody can free any more.
+    module
+        .function("keep", |value: Value| -> VmResult<()> {
+            std::mem::forget(value);
+            VmResult::Ok(())
         })
         .build()?;
     Ok(Some(module))

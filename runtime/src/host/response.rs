@@ -5,7 +5,7 @@ use rune::runtime::{Ref, Value, VmResult};
 use rune::{Any, ContextError, Module, vm_try};
 
 use super::json;
-use crate::fuel::{self, Stop};
+use crate::fuel;
 
 /// The most headers that a script may set.
 pub const HEADERS_MAX: usize = 64;
@@ -147,6 +147,7 @@ fn checked_status(status: i64) -> VmResult<u16> {
 #[rune::function(free, path = Response::json)]
 fn response_json(value: Value) -> VmResult<Response> {
     let body = vm_try!(json::render(&value));
+    vm_try!(vm_try!(super::call::with_current(|call| call.count_answer(body.len()))));
     VmResult::Ok(Response::with_body(200, Some(JSON), Bytes::from(body.to_vec())))
 }
 
@@ -172,10 +173,7 @@ fn response_status(status: i64) -> VmResult<Response> {
 
 fn fits(length: usize) -> VmResult<()> {
     vm_try!(fuel::charge(1 + length as u64 / 256));
-    let max = vm_try!(super::call::with_current(|call| call.response_max));
-    if length > max {
-        return VmResult::Err(fuel::stop(Stop::Response));
-    }
+    vm_try!(vm_try!(super::call::with_current(|call| call.count_answer(length))));
     VmResult::Ok(())
 }
 

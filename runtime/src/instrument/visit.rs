@@ -12,6 +12,7 @@ pub(super) const CHECKPOINT: &str = " ::callboard::__t();";
 pub(super) const PRELUDE: &str = "use ::callboard::prelude::*; ";
 const WEIGH: &str = "::callboard::__w(";
 const NOTE: &str = "::callboard::__k(";
+const COPY: &str = "::callboard::__i(";
 
 /// The widest field that a format may ask for.
 const FORMAT_WIDTH: usize = 1024;
@@ -101,8 +102,27 @@ impl<'a> Edits<'a> {
         self.block(block)
     }
 
+    /// A block and what it is. Where Rune takes an operand from a variable in place, it does so after the block that
+    /// the variable belongs to, and finds nothing there: `1 + { let one = 1; one }`. A copy is made in time.
     fn block(&mut self, block: &ast::Block) -> Walk {
-        for statement in &block.statements {
+        let (last, before) = match block.statements.split_last() {
+            Some((ast::Stmt::Expr(last), before)) => (Some(last), before),
+            _ => (None, &block.statements[..]),
+        };
+        self.statements(before)?;
+        last.map_or(Ok(()), |last| self.value(last))
+    }
+
+    /// What a block or a branch is.
+    fn value(&mut self, expr: &ast::Expr) -> Walk {
+        match expr {
+            ast::Expr::Path(_) => self.within(COPY, expr),
+            other => self.expr(other),
+        }
+    }
+
+    fn statements(&mut self, statements: &[ast::Stmt]) -> Walk {
+        for statement in statements {
             match statement {
                 ast::Stmt::Local(local) => self.expr(&local.expr)?,
                 ast::Stmt::Item(item, _) => self.item(item)?,
@@ -153,7 +173,7 @@ impl<'a> Edits<'a> {
                 self.expr(&e.expr)?;
                 for (branch, _) in &e.branches {
                     self.exprs(branch.condition.as_ref().map(|(_, guard)| guard))?;
-                    self.expr(&branch.body)?;
+                    self.value(&branch.body)?;
                 }
                 Ok(())
             }
@@ -380,7 +400,10 @@ fn is_literal(expr: &ast::Expr) -> bool {
 /// True for what makes a number, a text or a truth value, whatever it is made of.
 fn is_arithmetic(expr: &ast::Expr) -> bool {
     match expr {
-        ast::Expr::Binary(binary) => !matches!(binary.op, ast::BinOp::As(_)),
+        // `a && b` is `b`, whatever that is.
+        ast::Expr::Binary(binary) => {
+            !matches!(binary.op, ast::BinOp::As(_) | ast::BinOp::And(_) | ast::BinOp::Or(_))
+        }
         ast::Expr::Unary(unary) => matches!(unary.op, ast::UnOp::Neg(_) | ast::UnOp::Not(_)),
         ast::Expr::Group(group) => is_arithmetic(&group.expr),
         _ => false,

@@ -1,6 +1,6 @@
-//! `::std::ops::generator` and `::std::future`.
+//! `::std::ops::generator`, `::std::stream` and `::std::future`.
 
-use rune::runtime::{Future, Generator, GeneratorState, Protocol};
+use rune::runtime::{Future, Generator, GeneratorState, Protocol, Stream};
 
 use super::cost::Cost;
 use super::table::{EQUALITY, FORWARD, Function, Table, Trait, Type, nothing, of, protocol, step, walk};
@@ -22,14 +22,15 @@ const GENERATOR: &[Function] = &[
         Cost::One,
         RUNS,
         "let g = || { yield 1; yield 2; }; let g = g(); (g.next(), g.next(), g.next())",
-    ),
+    )
+    .goes_on(),
     of(
         "resume",
         Cost::One,
         RUNS,
         "let g = || { let n = yield 1; n + 1 }; let g = g(); (g.resume(()), g.resume(5))",
     )
-    .stores(),
+    .goes_on(),
     of(
         "iter",
         Cost::One,
@@ -57,7 +58,7 @@ const GENERATOR: &[Function] = &[
 ];
 
 const ITER: &[Function] =
-    &[step(&Protocol::NEXT, "let g = || { yield 1; }; let g = g().iter(); (g.next(), g.next())")];
+    &[step(&Protocol::NEXT, "let g = || { yield 1; }; let g = g().iter(); (g.next(), g.next())").goes_on()];
 
 const STATE: &[Function] = &[
     walk(
@@ -85,6 +86,43 @@ pub(super) static GENERATORS: Table = Table {
         Type::new::<stand_in::Iter>("Iter", &[FORWARD], ITER),
         Type::new::<GeneratorState>("GeneratorState", &[EQUALITY, &[Trait::Clone]], STATE),
     ],
+    functions: &[],
+    also: nothing,
+};
+
+const STREAM: &[Function] = &[
+    of(
+        "next",
+        Cost::One,
+        RUNS,
+        "let s = async || { yield 1; yield 2; }; let s = s(); (s.next().await, s.next().await, s.next().await)",
+    )
+    .goes_on(),
+    of(
+        "resume",
+        Cost::One,
+        RUNS,
+        "let s = async || { let n = yield 1; n + 1 }; let s = s(); (s.resume(()).await, s.resume(5).await)",
+    )
+    .goes_on(),
+    protocol(
+        &Protocol::DEBUG_FMT,
+        Cost::One,
+        "constant time",
+        r#"let s = async || { yield 1; }; format!("{:?}", s()).len() > 0"#,
+    ),
+    protocol(
+        &Protocol::CLONE,
+        Cost::One,
+        "copies its stack, which is counted as memory",
+        "let s = async || { yield 1; }; let s = s(); s.clone().next().await",
+    ),
+];
+
+/// `::std::stream`
+pub(super) static STREAMS: Table = Table {
+    path: &["stream"],
+    types: &[Type::new::<Stream>("Stream", &[&[Trait::Clone]], STREAM)],
     functions: &[],
     also: nothing,
 };

@@ -48,11 +48,17 @@ macro_rules! steps {
 pub(super) use steps;
 
 const PEEKABLE: &[Function] = &[
-    step(&Protocol::NEXT, "let it = [1].iter().peekable(); (it.next(), it.next())"),
-    step(&Protocol::NEXT_BACK, "[1, 2].iter().peekable().next_back()"),
+    step(&Protocol::NEXT, "let it = [1].iter().peekable(); (it.next(), it.next())").goes_on(),
+    step(&Protocol::NEXT_BACK, "[1, 2].iter().peekable().next_back()").goes_on(),
     hint(&Protocol::SIZE_HINT, "[1, 2].iter().peekable().size_hint()"),
     hint(&Protocol::LEN, "[1, 2].iter().peekable().len()"),
-    of("peek", Cost::One, "takes one step", "[1, 2].iter().peekable().peek()"),
+    of("peek", Cost::One, "takes one step", "[1, 2].iter().peekable().peek()").goes_on(),
+];
+
+const FLAT_MAP: &[Function] = &[
+    step(&Protocol::NEXT, "(0..3).iter().flat_map(|n| [n, n]).next()").goes_on(),
+    step(&Protocol::NEXT_BACK, "(0..3).iter().flat_map(|n| [n, n]).next_back()").goes_on(),
+    hint(&Protocol::SIZE_HINT, "(0..3).iter().flat_map(|n| [n, n]).size_hint()"),
 ];
 
 const SLICE: &[Function] = &[
@@ -114,13 +120,7 @@ pub(super) static TABLE: Table = Table {
                 NEXT "next" NEXT_BACK "next_back"
             },
         ),
-        Type::new::<FlatMap>(
-            "FlatMap",
-            &[BOTH_ENDS],
-            steps! {
-                "(0..3).iter().flat_map(|n| [n, n])": NEXT "next" NEXT_BACK "next_back" SIZE_HINT "size_hint"
-            },
-        ),
+        Type::new::<FlatMap>("FlatMap", &[BOTH_ENDS], FLAT_MAP),
         Type::new::<Peekable>("Peekable", &[COUNTED_BOTH_ENDS], PEEKABLE),
         Type::new::<Skip>(
             "Skip",

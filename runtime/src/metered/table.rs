@@ -48,6 +48,17 @@ impl Name {
     }
 }
 
+/// What a function ties to the value that it is called on, so that it may come to hold itself (`cycles`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ties {
+    /// Nothing.
+    Nothing,
+    /// Its other arguments.
+    Arguments,
+    /// What cannot be told: code of the script runs, and what it finds is kept.
+    Anything,
+}
+
 /// One function of the library.
 #[derive(Clone, Copy, Debug)]
 pub struct Function {
@@ -59,8 +70,8 @@ pub struct Function {
     pub reason: &'static str,
     /// A script that calls it; tests run each with and without the meter and compare.
     pub example: &'static str,
-    /// Whether it puts something into the value that it is called on.
-    pub(super) stores: bool,
+    /// What `cycles` has to know of it.
+    pub(super) ties: Ties,
     /// Ours, when Rune's own could not be metered from outside.
     pub(super) body: Option<Body>,
 }
@@ -72,7 +83,7 @@ pub(super) const fn of(
     reason: &'static str,
     example: &'static str,
 ) -> Function {
-    Function { name: Name::Of(name), cost, reason, example, stores: false, body: None }
+    Function { name: Name::Of(name), cost, reason, example, ties: Ties::Nothing, body: None }
 }
 
 /// A function as Rune has it that takes constant time.
@@ -88,7 +99,7 @@ pub(super) const fn with(
     reason: &'static str,
     example: &'static str,
 ) -> Function {
-    Function { name: Name::With(name, parameter), cost, reason, example, stores: false, body: None }
+    Function { name: Name::With(name, parameter), cost, reason, example, ties: Ties::Nothing, body: None }
 }
 
 /// What Rune calls for an operator, or from native code.
@@ -98,7 +109,7 @@ pub(super) const fn protocol(
     reason: &'static str,
     example: &'static str,
 ) -> Function {
-    Function { name: Name::Protocol(protocol), cost, reason, example, stores: false, body: None }
+    Function { name: Name::Protocol(protocol), cost, reason, example, ties: Ties::Nothing, body: None }
 }
 
 /// A protocol that takes constant time.
@@ -136,9 +147,15 @@ impl Function {
         self
     }
 
-    /// The same function, which puts something into the value that it is called on (`cycles`).
+    /// The same function, which puts its arguments into the value that it is called on.
     pub(super) const fn stores(mut self) -> Self {
-        self.stores = true;
+        self.ties = Ties::Arguments;
+        self
+    }
+
+    /// The same function, which lets the value that it is called on go on: that may take hold of anything.
+    pub(super) const fn goes_on(mut self) -> Self {
+        self.ties = Ties::Anything;
         self
     }
 }
@@ -317,7 +334,10 @@ impl Function {
             None => native::rune(hash, &self.name),
         };
         let handler = metered(self.cost, handler);
-        let handler = if self.stores { noted(handler) } else { handler };
+        let handler = match self.ties {
+            Ties::Nothing => handler,
+            ties => noted(ties, handler),
+        };
         #[cfg(test)]
         let handler = super::coverage::noted(hash, handler);
         handler
@@ -325,10 +345,10 @@ impl Function {
 }
 
 /// Notes what a function puts something into.
-fn noted(handler: Handler) -> Handler {
+fn noted(ties: Ties, handler: Handler) -> Handler {
     Arc::new(move |memory, address, count, output| {
         if let [target, put @ ..] = vm_try!(memory.slice_at(address, count)) {
-            vm_try!(cycles::note(target, Some(put)));
+            vm_try!(cycles::note(target, (ties == Ties::Arguments).then_some(put)));
         }
         handler(memory, address, count, output)
     })

@@ -37,6 +37,8 @@ pub fn all() -> Vec<Experiment> {
             .replaces_the_process(REPLACED * 3),
         Experiment::of("an endpoint is set aside and lifted while it is called", Blame, set_aside_and_lifted)
             .replaces_the_process(REPLACED),
+        Experiment::of("calls leave memory behind that nobody can free", Blame, memory_is_left)
+            .replaces_the_process(REPLACED * 2),
         Experiment::of("the system gives the process no more threads", Availability, no_more_threads)
             .replaces_the_process(REPLACED * 2),
         Experiment::of("a thread is frozen for a second", Isolation, frozen).holds_a_thread_up(),
@@ -102,6 +104,29 @@ async fn killed_at_starts(stage: Rc<Stage>) -> Done {
     assert_eq!(stage.get("/calm/lake").await.body, "calm");
     assert!(runs(stage.server.pid()), "the warden goes on");
     nobody_is_blamed(&stage).await;
+    Ok(())
+}
+
+/// A megabyte each. The team cannot have it back before the process ends.
+async fn memory_is_left(stage: Rc<Stage>) -> Done {
+    let source = "pub fn main(request) { let text = \"x\"; for i in 0..20 { text = text + text; } \
+                  callboard::faults::keep(text); `kept` }";
+    stage.deploy("bad/keeps", PLENTY, source).await;
+    let child = stage.child();
+    let mut calls = 0;
+    until("it is set aside", PATIENCE, async || {
+        let reply = stage.get("/bad/keeps").await;
+        calls += u32::from(reply.body == "kept");
+        (reply.code() == "quarantine.active").then_some(())
+    })
+    .await;
+    // Some may have been under way.
+    assert!((50..80).contains(&calls), "{calls} calls of a megabyte each until it was set aside with 64");
+    let held = stage.metric("callboard_held_bytes").await.expect("it is told");
+    assert!(held >= f64::from(60 << 20), "{held} bytes are on the node's account");
+    assert_eq!(stage.get("/calm/lake").await.body, "calm", "others go on");
+    signal(child, Signal::KILL);
+    another(&stage, child).await;
     Ok(())
 }
 
